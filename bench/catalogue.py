@@ -157,6 +157,8 @@ class Kind:
     format: str = "JPEG"
     #: Pictures for each one of the usual number.
     more: float = 1.0
+    #: Places of a mark between two pixels, along each axis; 1: whole pixels alone.
+    steps: int = 1
 
 
 KINDS: dict[str, Kind] = {
@@ -175,6 +177,7 @@ KINDS: dict[str, Kind] = {
     "resized, saved again": Kind(text, 0.5, at(0.5, 0.5), 0.5, resized=0.8),
     "random places": Kind(logo, 0.6, anywhere, 0.25),
     "WebP": Kind(text, 0.5, at(0.4, 0.5), 0.5, format="WEBP"),
+    "quarters of a pixel": Kind(text, 0.45, at(0.55, 0.5), 0.45, steps=4),
     "none": Kind(text, 0.0, at(0.5, 0.5), 0.45, marked=0.0, more=1.33),
 }
 
@@ -238,14 +241,25 @@ def _laid(kind: Kind, size: tuple[int, ...], rng: np.random.Generator, longest: 
         rows = (np.arange(height) + int(rng.integers(1000)))[:, None] % mark.coverage.shape[0]
         columns = (np.arange(width) + int(rng.integers(1000)))[None, :] % mark.coverage.shape[1]
         return mark.coverage[rows, columns] * np.float32(kind.opacity), mark.colour[rows, columns]
-    mark = kind.mark(round(kind.share * longest))
-    mark = scaled(mark, kind.share * reference / mark.coverage.shape[1])
+    if kind.steps > 1:
+        mark = _between_pixels(kind.mark(kind.steps * round(kind.share * reference)), kind.steps, rng)
+    else:
+        mark = kind.mark(round(kind.share * longest))
+        mark = scaled(mark, kind.share * reference / mark.coverage.shape[1])
     tall, wide = mark.coverage.shape
     top, left = kind.place((height, width), (tall, wide), rng)
     alpha, colour = np.zeros((height, width), np.float32), np.zeros((height, width, 3), np.float32)
     alpha[top : top + tall, left : left + wide] = mark.coverage * kind.opacity
     colour[top : top + tall, left : left + wide] = mark.colour
     return alpha, colour
+
+
+def _between_pixels(fine: Mark, steps: int, rng: np.random.Generator) -> Mark:
+    """A mark drawn ``steps`` times as large, reduced at any of that many places between two pixels."""
+    starts = (int(step) for step in rng.integers(steps, size=2))
+    padding = [(start, -(start + side) % steps) for start, side in zip(starts, fine.coverage.shape, strict=True)]
+    coverage, colour = np.pad(fine.coverage, padding), np.pad(fine.colour, (*padding, (0, 0)), mode="edge")
+    return _reduced(coverage, colour, coverage.shape[1] // steps)
 
 
 def _coded(pixels: Pixels, form: str) -> tuple[Pixels, bytes]:

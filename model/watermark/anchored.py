@@ -15,7 +15,7 @@ from model.watermark.frames import ANCHORS, Frame, hypotheses
 from model.watermark.outline import edges
 from model.watermark.samples import Spool
 from model.watermark.template import Rule
-from model.watermark.windows import Windows
+from model.watermark.windows import Placement, Windows
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
@@ -183,7 +183,21 @@ class _Search:
         )
         without = int((~self.present).sum())
         owners = self._indices[carrying]
-        return Windows(pixels, owners, self.shifts[carrying], rule, without, margin, self._spool.alike(owners))
+        places = [self._place(int(number), top, left) for number in carrying]
+        jitter = float(np.std(self.shifts[carrying]))
+        return Windows(pixels, owners, places, jitter, rule, without, margin, self._spool.alike(owners))
+
+    def _place(self, number: int, top: int, left: int) -> Placement:
+        """The part of a sample that begins at this row and column of its view, moved by the sample's shift."""
+        owner = int(self._indices[number])
+        size = self._spool.sizes[owner]
+        factor = self._frame.factor(size)
+        corner = self._frame.corner(round(size[0] / factor), round(size[1] / factor))
+        starts = [
+            float(factor * (begin + start + shift))
+            for begin, start, shift in zip(corner, (top, left), self.shifts[number], strict=True)
+        ]
+        return Placement(owner, starts[0], starts[1], factor)
 
 
 def _moved(field: Values, shift: NDArray[np.intp]) -> Values:

@@ -21,18 +21,21 @@ from model.watermark.caution import Caution
 from model.watermark.evidence import groups, shared
 from model.watermark.fields import Sum, field_of, strength_map
 from model.watermark.ghost import LEVELS, ghost_of
-from model.watermark.growth import cut, grown, placements
+from model.watermark.growth import cut, grown
 from model.watermark.matte import Matte, regress
 from model.watermark.outline import edges, rough_mask
+from model.watermark.place import place_of
 from model.watermark.placings import likeliest
 from model.watermark.remove import remove
 from model.watermark.samples import Sample, Spool, chosen
 from model.watermark.sighting import look
 from model.watermark.template import Quality, Template
-from model.watermark.windows import Windows
+from model.watermark.windows import Placement, Windows
 
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+#: A template and its places in the samples.
+Made = tuple[Template, list[Placement]]
 #: Called with the stage, the finished and the total steps. An exception that it raises ends the work and propagates.
 Progress = Callable[[str, int, int], None]
 
@@ -53,6 +56,8 @@ _COMPLETIONS, _LEAST_LACKING, _LEAST_CONTEXT = 6, 12, 24
 #: Most that a mark's opacity changes by its further parts, as a share of it: where its error grows, and where it does
 #: not; and most that the error grows.
 _SAME_OPACITY, _CERTAIN_OPACITY, _SAME_ERROR = 0.06, 0.12, 1.5
+#: Rounds in which the windows are aligned to parts of a pixel.
+_ALIGNMENTS = 2
 #: Windows that the first of two regressions uses.
 _OUTLINED = 50
 
@@ -122,27 +127,65 @@ def read_into(spool: Spool, samples: Sequence[Sample], on_progress: Progress) ->
 def _one_mark(spool: Spool, remaining: NDArray[np.intp], on_progress: Progress) -> tuple[Template, Windows] | None:
     """The template of the mark that most of the remaining samples share, and its windows."""
     windows = tiled.gather(spool, remaining, on_progress)
-    template = template_of(windows, on_progress) if windows is not None else None
-    if windows is not None and template is not None:
-        return template, windows
+    made = template_of(windows, on_progress) if windows is not None else None
+    if windows is not None and made is not None:
+        return made[0], windows
     windows = anchored.gather(spool, remaining, on_progress)
-    template = template_of(windows, on_progress) if windows is not None else None
-    if windows is None or template is None:
+    made = template_of(windows, on_progress) if windows is not None else None
+    if windows is None or made is None:
         return None
-    wider = grown(spool, remaining, template, windows, on_progress)
+    wider = grown(spool, remaining, *made, on_progress)
     again = template_of(wider, on_progress) if wider is not None else None
     if wider is not None and again is not None:
-        template, windows = again, wider
-    return _whole(spool, template, windows, on_progress)
+        made, windows = again, replace(wider, margin=windows.margin)
+    # More of a mark shows once its windows are aligned; what it begins with is too little to tell its size by.
+    made, windows = aligned(spool, *_whole(spool, made, windows, on_progress), on_progress)
+    whole, wide = _whole(spool, made, windows, on_progress)
+    if wide is not windows:
+        whole, wide = aligned(spool, whole, wide, on_progress)
+    return whole[0], wide
 
 
-def _whole(spool: Spool, template: Template, windows: Windows, on_progress: Progress) -> tuple[Template, Windows]:
+def aligned(spool: Spool, made: Made, windows: Windows, on_progress: Progress) -> tuple[Made, Windows]:
+    """The template from windows in which its mark lies at one place to a part of a pixel.
+
+    Windows are cut at whole pixels first: a mark that lies between them is blurred in the template.
+    """
+    template, places = made
+    if windows.rule.lattice is not None:
+        return made, windows
+    mark = template.alpha.shape[0], template.alpha.shape[1]
+    for step in range(_ALIGNMENTS):
+        found = []
+        for number, window in enumerate(cut(spool, places, mark, template.rule, (0, 0)).pixels):
+            on_progress("align", step * len(places) + number, _ALIGNMENTS * len(places))
+            found.append(place_of(window.astype(np.float32), template.alpha, template.colour))
+        if not any(np.any(one.values) for one in found):
+            break
+        places = [one.beside(place, template.alpha) for one, place in zip(places, found, strict=True)]
+        wide = replace(cut(spool, places, mark, template.rule), without=windows.without, margin=windows.margin)
+        around, beside = (wide.pixels.shape[1] - mark[0]) // 2, (wide.pixels.shape[2] - mark[1]) // 2
+        known = np.pad(template.alpha > 0, ((around, around), (beside, beside)))
+        again = template_of(wide, on_progress, _widened(known, 2))
+        if again is None:
+            break
+        template, places, windows = _standing(again, template), again[1], wide
+        mark = template.alpha.shape[0], template.alpha.shape[1]
+    return (template, places), windows
+
+
+def _standing(made: Made, first: Template) -> Template:
+    """The template, as far above chance as the one that was found first: the rest is where it does not show."""
+    return replace(made[0], quality=replace(made[0].quality, z=first.quality.z))
+
+
+def _whole(spool: Spool, made: Made, windows: Windows, on_progress: Progress) -> tuple[Made, Windows]:
     """The template with the parts that it lacks, and the windows around it."""
+    template, places = made
     if windows.rule.anywhere:
-        return template, windows
+        return made, windows
     for _ in range(_COMPLETIONS):
         mark = template.alpha.shape[0], template.alpha.shape[1]
-        places = placements(spool, template, windows)
         # Beyond the pictures their borders repeat: a line would go on for ever.
         room = np.median([one.room(spool.sizes[one.owner], mark) for one in places], axis=0)
         down, across = context = _context(mark[0], room[0]), _context(mark[1], room[1])
@@ -154,13 +197,12 @@ def _whole(spool: Spool, template: Template, windows: Windows, on_progress: Prog
         if (found & ~known).sum() < _LEAST_LACKING:
             break
         again = template_of(wide, on_progress, _widened(found, 2) | known)
-        if again is None or (again.alpha > 0).sum() < (template.alpha > 0).sum() + _LEAST_LACKING:
+        if again is None or (again[0].alpha > 0).sum() < (template.alpha > 0).sum() + _LEAST_LACKING:
             break
-        if not same_mark(template.quality, again.quality):
+        if not same_mark(template.quality, again[0].quality):
             break
-        # What was found first tells how far the mark stands above chance: the rest is where it does not show.
-        template, windows = replace(again, quality=replace(again.quality, z=template.quality.z)), wide
-    return template, windows
+        template, places, windows = _standing(again, template), again[1], wide
+    return (template, places), windows
 
 
 def same_mark(was: Quality, now: Quality) -> bool:
@@ -174,8 +216,8 @@ def _context(side: int, room: float) -> int:
     return int(min(max(_LEAST_CONTEXT, side // 2), room))
 
 
-def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = None) -> Template | None:
-    """The template from aligned windows; ``None`` if the windows share no mark.
+def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = None) -> Made | None:
+    """The template from aligned windows, and its places; ``None`` if the windows share no mark.
 
     ``hole``: where the mark may lie, ``bool [h, w]``; without it, its outline is looked for.
     """
@@ -228,7 +270,7 @@ def _plateau(alpha: Values) -> float:
     return float(np.percentile(values, 75)) if values.size else 0.0
 
 
-def _made(windows: Windows, matte: Matte, total: Sum) -> Template | None:
+def _made(windows: Windows, matte: Matte, total: Sum) -> Made | None:
     meant = _meant(matte)
     mask = meant & (matte.alpha > 0.5 * _local_plateau(matte.alpha, meant))
     if mask.sum() < 20:
@@ -257,15 +299,16 @@ def _made(windows: Windows, matte: Matte, total: Sum) -> Template | None:
         margin=round(windows.margin, 2),
         ghost=round(_ghost(windows, alpha, colour, matte.strength), 4),
         strength_spread=round(_spread(matte.strength), 4),
-        jitter_px=round(float(np.std(windows.shifts)), 3),
+        jitter_px=round(windows.jitter, 3),
     )
-    return Template(
+    template = Template(
         np.ascontiguousarray(alpha[view]),
         np.ascontiguousarray(colour[view]),
         np.ascontiguousarray(mask[view].astype(np.uint8) * 255),
         rule,
         quality,
     )
+    return template, [one.inner(box[0], box[1]) for one in windows.places]
 
 
 def _local_plateau(alpha: Values, meant: Mask) -> Values:

@@ -49,15 +49,6 @@ class Ghost:
         return abs(self.levels) / self.bounds[1] if self.shows else 0.0
 
 
-@dataclass(frozen=True)
-class Relief:
-    """The remainder of a mark that was taken off beside its place."""
-
-    remainder: Ghost
-    #: By how much the mark lies lower and further right, in px.
-    offset: tuple[float, float]
-
-
 def ghost_score(clean: Values, alpha: Values, colour: Values) -> float:
     """The score alone."""
     return ghost_of(clean, alpha, colour).score
@@ -68,12 +59,12 @@ def ghost_of(clean: Values, alpha: Values, colour: Values) -> Ghost:
     return _ghost(alpha, *_seen(clean, colour))
 
 
-def relief_of(clean: Values, alpha: Values, colour: Values) -> Relief:
+def relief_of(clean: Values, alpha: Values, colour: Values) -> Ghost:
     """The relief in ``clean`` (``float32 [h, w, 3]``), from which the mark of ``alpha`` and ``colour`` was taken."""
     return _relief(alpha, *_seen(clean, colour))
 
 
-def ghost_and_relief(clean: Values, alpha: Values, colour: Values) -> tuple[Ghost, Relief]:
+def ghost_and_relief(clean: Values, alpha: Values, colour: Values) -> tuple[Ghost, Ghost]:
     """Both remainders, which look at the same edges of ``clean``."""
     seen = _seen(clean, colour)
     return _ghost(alpha, *seen), _relief(alpha, *seen)
@@ -85,24 +76,24 @@ def _seen(clean: Values, colour: Values) -> tuple[Values, Values]:
 
 
 def _ghost(alpha: Values, contrast: Values, visible: Values) -> Ghost:
-    return _remainder(visible, alpha[..., None] * contrast)[0]
+    return _remainder(visible, alpha[..., None] * contrast)
 
 
-def _relief(alpha: Values, contrast: Values, visible: Values) -> Relief:
+def _relief(alpha: Values, contrast: Values, visible: Values) -> Ghost:
     # What a mark leaves that lies one pixel lower or further right, to first order.
     height = contrast / np.maximum(1 - alpha, _LEAST_THROUGH)[..., None]
-    slopes = (-np.gradient(alpha, axis=axis)[..., None] for axis in (0, 1))
-    (below, down), (beside, across) = (_remainder(visible, np.asarray(slope * height, np.float32)) for slope in slopes)
-    return Relief(max(below, beside, key=lambda one: (one.excess, abs(one.score))), (down, across))
+    slopes = (np.gradient(alpha, axis=axis)[..., None] for axis in (0, 1))
+    remains = [_remainder(visible, np.asarray(slope * height, np.float32)) for slope in slopes]
+    return max(remains, key=lambda one: (one.excess, abs(one.score)))
 
 
-def _remainder(visible: Values, pattern: Values) -> tuple[Ghost, float]:
-    """What remains of ``pattern`` (``float32 [h, w, 3]``) in a picture's edges, and the pattern's share in them."""
+def _remainder(visible: Values, pattern: Values) -> Ghost:
+    """What remains of ``pattern`` (``float32 [h, w, 3]``) in a picture's edges."""
     expected = steps(pattern)
     energy = (expected**2).sum(axis=0)
     where = energy > 0.05 * float(energy.max() or 1)
     if where.sum() < 12:
-        return Ghost(0.0, 0.0), 0.0
+        return Ghost(0.0, 0.0)
     expected_edges, visible_edges = expected[:, where], visible[:, where]
     # Strong edges of the picture itself must not decide.
     bound = 3 * float(np.median(np.abs(visible_edges))) + 4
@@ -110,7 +101,7 @@ def _remainder(visible: Values, pattern: Values) -> tuple[Ghost, float]:
     both, own = float((expected_edges * visible_edges).sum()), float(np.sqrt((expected_edges**2).sum()))
     score = both / max(own * float(np.sqrt((visible_edges**2).sum())), 1e-6)
     # The remaining share of the pattern times its edges, over both directions and three channels of each pixel.
-    return Ghost(score, both / max(own, 1e-6) / float(np.sqrt(3 * where.sum()))), both / max(own, 1e-6) ** 2
+    return Ghost(score, both / max(own, 1e-6) / float(np.sqrt(3 * where.sum())))
 
 
 def step_of(clean: Values, alpha: Values) -> Ghost:

@@ -8,7 +8,7 @@ other corners, or none.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -19,7 +19,7 @@ from model.watermark.frames import ANCHORS, SCALES, Scale, Size, side
 from model.watermark.samples import Spool
 from model.watermark.sighting import look, search
 from model.watermark.template import Rule, Template
-from model.watermark.windows import Windows
+from model.watermark.windows import Placement, Windows
 
 Pixels = NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
@@ -32,32 +32,18 @@ _NEAR, _HOLDS = 4.0, 0.85
 #: A rule that holds yields to another one that so much larger a share of the places follows within this distance, in px
 #: of the template: margins in per cent of the sides are nearly those that grow with the mark.
 _CLOSE, _CLEARLY = 2.0, 0.2
-
-
-@dataclass(frozen=True)
-class Placement:
-    """The mark in one sample: the place of the template's corner, and px of the sample per px of the template."""
-
-    owner: int
-    top: float
-    left: float
-    factor: float
-
-    def room(self, picture: Size, mark: Size) -> tuple[float, float]:
-        """The larger distance to the picture's borders above or below, and left or right, in px of the template."""
-        down, across = (
-            max(start, whole - start - side * self.factor, 0.0) / self.factor
-            for start, whole, side in zip((self.top, self.left), picture, mark, strict=True)
-        )
-        return down, across
+#: The standard deviation of a box of one px.
+_AREA = 12**-0.5
 
 
 def grown(
-    spool: Spool, indices: NDArray[np.intp], template: Template, windows: Windows, on_progress: Progress
+    spool: Spool, indices: NDArray[np.intp], template: Template, places: list[Placement], on_progress: Progress
 ) -> Windows | None:
-    """The windows of all samples that carry the mark; ``None`` if those of ``windows`` are all."""
-    places = placements(spool, template, windows)
-    known = {one.owner for one in places}
+    """The windows of all samples that carry the mark; ``None`` if those of ``places`` are all.
+
+    ``places``: the known places of the template in samples.
+    """
+    known, places = {one.owner for one in places}, list(places)
     reference = round(template.rule.reference_height), round(template.rule.reference_width)
     for number, index in enumerate(indices):
         if int(index) in known:
@@ -77,18 +63,7 @@ def grown(
         return None
     mark = template.alpha.shape[0], template.alpha.shape[1]
     rule = rule_of(places, [spool.sizes[one.owner] for one in places], mark, template.rule)
-    return replace(cut(spool, places, mark, rule), without=len(indices) - len(places), margin=windows.margin)
-
-
-def placements(spool: Spool, template: Template, windows: Windows) -> list[Placement]:
-    """The placements of the windows that the template comes from."""
-    places = []
-    for owner, shift in zip(windows.owners, windows.shifts, strict=True):
-        size = spool.sizes[int(owner)]
-        top, left = template.rule.corner(*size)
-        factor = template.rule.factor(*size)
-        places.append(Placement(int(owner), top + factor * shift[0], left + factor * shift[1], factor))
-    return places
+    return replace(cut(spool, places, mark, rule), without=len(indices) - len(places))
 
 
 def rule_of(places: list[Placement], sizes: list[Size], mark: Size, first: Rule) -> Rule:
@@ -179,21 +154,28 @@ def cut(
     around, beside = context
     height, width = mark[0] + 2 * around, mark[1] + 2 * beside
     pixels = spool.windows(len(places), height, width)
-    shifts = np.zeros((len(places), 2), np.intp)
+    shifts = np.zeros((len(places), 2))
     for number, one in enumerate(places):
         picture = spool[one.owner]
         top, left = rule.corner(*picture.shape[:2])
-        shifts[number] = np.rint((one.top - top) / one.factor), np.rint((one.left - left) / one.factor)
-        tall, wide = round(height * one.factor), round(width * one.factor)
-        rows = np.clip(round(one.top - around * one.factor) + np.arange(tall), 0, picture.shape[0] - 1)
-        columns = np.clip(round(one.left - beside * one.factor) + np.arange(wide), 0, picture.shape[1] - 1)
-        part = np.ascontiguousarray(picture[np.ix_(rows, columns)])
-        if (tall, wide) != (height, width):
-            how = cv2.INTER_AREA if one.factor > 1 else cv2.INTER_CUBIC
-            part = np.asarray(cv2.resize(part, (width, height), interpolation=how), np.uint8)
-        pixels[number] = part
+        shifts[number] = (one.top - top) / one.factor, (one.left - left) / one.factor
+        pixels[number] = _window(picture, one, (height, width), context)
     owners = np.array([one.owner for one in places], np.intp)
     frame = replace(rule, down=rule.down - around, across=rule.across - beside)
-    if rule.anywhere:
-        shifts[:] = 0
-    return Windows(pixels, owners, shifts, frame, 0, 0.0, spool.alike(owners))
+    jitter = 0.0 if rule.anywhere else float(np.std(shifts))
+    corners = [one.inner(-around, -beside) for one in places]
+    return Windows(pixels, owners, corners, jitter, frame, 0, 0.0, spool.alike(owners))
+
+
+def _window(picture: Pixels, place: Placement, size: Size, context: tuple[int, int]) -> Pixels:
+    """The window of a placement; beyond the picture its border repeats."""
+    if place.factor > 1:
+        # What the area of a pixel of the window averages.
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), _AREA * np.sqrt(place.factor**2 - 1)), np.uint8)
+    along = [place.factor * stretch for stretch in place.stretch]
+    rows, columns = (
+        (start + factor * (np.arange(side) - around + 0.5) - 0.5).astype(np.float32)
+        for start, factor, side, around in zip((place.top, place.left), along, size, context, strict=True)
+    )
+    across, down = np.meshgrid(columns, rows)
+    return np.asarray(cv2.remap(picture, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)

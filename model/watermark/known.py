@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.errors import TemplateRefused
 from model.watermark.caution import Caution
 from model.watermark.estimate import INFORMATIVE, Estimate, Progress, read_into, template_of, tested
-from model.watermark.growth import Placement, grown, rule_of
+from model.watermark.growth import grown, rule_of
 from model.watermark.logo_search import Found, agreed, everywhere, in_likeliest_colours
 from model.watermark.placings import likeliest
 from model.watermark.remove import prepare
@@ -24,7 +24,7 @@ from model.watermark.samples import Sample, Spool
 from model.watermark.search import Shape
 from model.watermark.sighting import look
 from model.watermark.template import Quality, Rule, Template
-from model.watermark.windows import Windows
+from model.watermark.windows import Placement
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
@@ -101,13 +101,7 @@ def _completed(
     if len(own) > 1:
         first = replace(first, rule=rule_of(list(own.values()), sizes, mark, first.rule))
     owners = np.array(list(own), np.intp)
-    empty = np.zeros((0, 1, 1, 3), np.uint8)
-    shifts = np.zeros((len(owners), 2), np.intp)
-    for number, one in enumerate(own.values()):
-        top, left = first.rule.corner(*spool.sizes[one.owner])
-        shifts[number] = np.rint((one.top - top) / one.factor), np.rint((one.left - left) / one.factor)
-    windows = Windows(empty, owners, shifts, first.rule, 0, 0.0, spool.alike(owners))
-    wider = grown(spool, every, first, windows, on_progress)
+    wider = grown(spool, every, first, list(own.values()), on_progress)
     warnings: list[Caution] = []
     final = first
     if wider is not None:
@@ -115,8 +109,8 @@ def _completed(
         around = (wider.pixels.shape[1] - mark[0]) // 2, (wider.pixels.shape[2] - mark[1]) // 2
         final = _with_opacity(replace(first, rule=wider.rule_of(*around)), spool, owners)
         estimated = template_of(wider, on_progress) if len(owners) >= INFORMATIVE else None
-        if estimated is not None and estimated.quality.informative >= INFORMATIVE:
-            final = min((final, estimated), key=lambda one: _remains(one, spool, owners))
+        if estimated is not None and estimated[0].quality.informative >= INFORMATIVE:
+            final = min((final, estimated[0]), key=lambda one: _remains(one, spool, owners))
     else:
         final = _with_opacity(final, spool, owners)
     final = replace(final, rule=likeliest(final.rule, (final.alpha.shape[0], final.alpha.shape[1])))

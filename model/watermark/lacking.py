@@ -29,11 +29,11 @@ _GROUND = 6.0
 _MOST = 8.0
 #: Limit of a step beside that of a mark of the template's opacity, in local contrasts.
 _BESIDE = 1.0
-#: Least number of pictures, look-alikes as one, that inform about a pixel.
-_LEAST = 3.0
+#: Least number of pictures, look-alikes as one, that inform about a pixel: two that do about alike.
+_LEAST = 1.9
 #: Deviations above chance of a pixel at an edge, and of a connected edge: the root of the sum of their squares
-#: (bench/catalogue.py: 7 at most away from marks, 12 to 127 at letters).
-_LOW, _FAR = 2.5, 12.0
+#: (outlines of goods that look alike pass at 12: tests/unit/model/watermark/test_look_alikes.py).
+_LOW, _FAR = 2.5, 30.0
 #: Least steps in an edge, as a share of the template's opacity.
 _STEEP = 0.12
 #: Error of the template's opacity in its palette.
@@ -58,6 +58,9 @@ class Agreement:
             one, own = self._leverage(given, clean)
             product += one
             square += own
+        # Many that look alike must not outweigh the others: together they show the part as one picture does at most.
+        less = np.minimum(1, _MOST**2 / np.maximum(square, 1e-6))
+        product, square = product * less, square * less
         self._product += product
         self._square += square
         self._products += np.square(product).sum(axis=0)

@@ -56,6 +56,8 @@ class Recovery:
     error: Values
     alpha: Values
     colour: Values
+    #: Error of the values where the mark's edges lie elsewhere than thought, in levels: ``[h, w]``.
+    place_error: Values
 
     @property
     def hole(self) -> Mask:
@@ -105,18 +107,19 @@ def unblend(pixels: Pixels, sighting: Sighting, *, noise: float, alpha_error: fl
     wrong = np.hypot(alpha_error, _ALPHA_ERROR) * (alpha > FAINT) * np.abs(colour - value).max(axis=2)
     error = np.hypot(noise, wrong) / through
     error[alpha >= OPAQUE] = 1e4
-    made = Recovery(view, given, value, np.asarray(error, np.float32), alpha, colour)
-    # Sizes of whole pixels move the edges of a mark that was scaled.
-    scaled = sighting.rule.factor(*pixels.shape[:2]) != 1
-    return replace(made, error=np.hypot(made.error, _moved(made))) if scaled else made
+    moved = _moved(value, alpha, colour)
+    # Sizes of whole pixels soften the edges of a mark that was scaled. In the weight of the details of other marks,
+    # the error of their place costs texts up to 2 dB.
+    if sighting.rule.factor(*pixels.shape[:2]) != 1:
+        error = np.hypot(error, moved)
+    return Recovery(view, given, value, np.asarray(error, np.float32), alpha, colour, moved)
 
 
-def _moved(recovery: Recovery) -> Values:
+def _moved(value: Values, alpha: Values, colour: Values) -> Values:
     """Error of the un-blended values where the mark's edges lie elsewhere than thought, in levels: ``[h, w]``."""
-    smooth = cv2.GaussianBlur(recovery.value, (0, 0), _SMOOTH)
-    added = recovery.alpha[..., None] * (recovery.colour - smooth)
+    added = alpha[..., None] * (colour - cv2.GaussianBlur(value, (0, 0), _SMOOTH))
     steps = [np.abs(np.gradient(added, axis=axis)).max(axis=2) for axis in (0, 1)]
-    return np.asarray(_PLACE_ERROR * np.maximum(*steps) / np.maximum(1 - recovery.alpha, 1 - OPAQUE), np.float32)
+    return np.asarray(_PLACE_ERROR * np.maximum(*steps) / np.maximum(1 - alpha, 1 - OPAQUE), np.float32)
 
 
 def grounded(recovery: Recovery, *, doubt: float = 3.0) -> Recovery:
@@ -127,8 +130,8 @@ def grounded(recovery: Recovery, *, doubt: float = 3.0) -> Recovery:
     """
     parts, labels = cv2.connectedComponents(_wider(recovery.hole, _GAP).astype(np.uint8), connectivity=8)
     value, error = recovery.value.copy(), recovery.error.copy()
-    # An edge that is moved may still be the ground's; in the weight of its details it costs texts up to 2 dB.
-    margin = np.hypot(error, _moved(recovery))
+    # An edge that is moved may still be the ground's.
+    margin = np.hypot(error, recovery.place_error)
     outside = ~recovery.hole
     for part in range(1, parts):
         own = labels == part

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.repair.hole import dilate
-from model.watermark.ghost import Ghost, Relief, ghost_and_relief, step_of
+from model.watermark.ghost import Ghost, ghost_and_relief, step_of
 from model.watermark.recover import Recovery, distrusted, fused, grounded, unblend
 from model.watermark.sighting import Sighting, look
 from model.watermark.template import Template
@@ -30,8 +30,6 @@ Fill = Callable[[Pixels, Mask], Pixels]
 _DOUBTS = (1.0, 2.0, 4.0, 8.0)
 #: Factors on the strength that are tried before, where un-blending alone leaves a ghost.
 _STRENGTHS = (0.98, 1.02)
-#: Most moves of a mark by a part of a pixel, and the farthest of each along an axis, in px.
-_MOVES, _FARTHEST = 3, 0.6
 #: Radius of Telea's method, in px.
 _TELEA_PX = 3
 
@@ -60,19 +58,19 @@ class Outcome:
     #: The remainder as edges, as a step of colour along the rim, and as the relief of a mark beside its place.
     ghost: Ghost
     step: Ghost
-    relief: Relief
+    relief: Ghost
     #: Whether the mark shows for certain, whatever the remainders say.
     certain: bool = False
 
     @property
     def shows(self) -> bool:
         """Whether a person would still see the mark."""
-        return self.certain or self.ghost.shows or self.step.shows or self.relief.remainder.shows
+        return self.certain or self.ghost.shows or self.step.shows or self.relief.shows
 
     @property
     def excess(self) -> float:
         """How far the remainder is visible; 0: not."""
-        return self.ghost.excess + self.step.excess + self.relief.remainder.excess
+        return self.ghost.excess + self.step.excess + self.relief.excess
 
 
 @dataclass(frozen=True)
@@ -128,26 +126,13 @@ def prepare(pixels: Pixels, template: Template, *, noise: float) -> PreparedMark
     sighting = look(pixels, template)
     if sighting is None:
         return None
-    best = _in_place(_unblended(pixels, sighting, template, noise), template, noise)
+    if template.rule.lattice is None:
+        sighting = sighting.placed(pixels)
+    best = _unblended(pixels, sighting, template, noise)
     if best.plain.shows:
         # A strength that is off by its error leaves a ghost. It costs less than the trust in the un-blended values.
         tries = [_unblended(pixels, best.sighting.stronger(factor), template, noise) for factor in _STRENGTHS]
         best = min((best, *tries), key=lambda one: one.plain.excess)
-    return best
-
-
-def _in_place(found: PreparedMark, template: Template, noise: float) -> PreparedMark:
-    """The mark taken off where it lies to a part of a pixel, as the relief tells that it leaves elsewhere."""
-    best, place = found, np.zeros(2)
-    for _ in range(_MOVES):
-        relief = best.plain.relief
-        if not relief.remainder.shows:
-            break
-        place = place + np.clip(relief.offset, -_FARTHEST, _FARTHEST)
-        moved = _unblended(found.pixels, found.sighting.moved(float(place[0]), float(place[1])), template, noise)
-        if abs(moved.plain.relief.remainder.levels) >= abs(relief.remainder.levels):
-            break
-        best = moved
     return best
 
 

@@ -13,6 +13,7 @@ from model.watermark.alignment import NULL_PX, match
 from model.watermark.fields import field_of, gradients, normalised
 from model.watermark.frames import resized
 from model.watermark.lattice import phases
+from model.watermark.place import place_of
 from model.watermark.placings import placings
 from model.watermark.poisson import continued
 from model.watermark.search import Searched, Shape
@@ -75,19 +76,13 @@ class Sighting:
         alpha = np.asarray(np.clip(self.alpha * np.float32(factor), 0, 1), np.float32)
         return replace(self, alpha=alpha, strength=self.strength * factor)
 
-    def moved(self, down: float, across: float) -> Sighting:
-        """The same sighting, a part of a pixel lower and further right."""
-        height, width = self.alpha.shape
-        step = np.array([[1, 0, across], [0, 1, down]], np.float32)
-        alpha, colour = (
-            cv2.warpAffine(values, step, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-            for values in (self.alpha, self.colour)
-        )
-        return replace(
-            self,
-            alpha=np.asarray(np.clip(alpha, 0, 1), np.float32),
-            colour=np.asarray(np.clip(colour, 0, 255), np.float32),
-        )
+    def placed(self, pixels: Pixels) -> Sighting:
+        """The same sighting where the mark lies in ``pixels`` to a part of a pixel."""
+        place = place_of(pixels[self.view].astype(np.float32), self.alpha, self.colour)
+        if not np.any(place.values):
+            return self
+        alpha, colour = place.laid(self.alpha, self.colour)
+        return replace(self, alpha=np.clip(alpha, 0, 1), colour=np.clip(colour, 0, 255))
 
 
 def look(pixels: Pixels, template: Template) -> Sighting | None:

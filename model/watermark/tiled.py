@@ -12,7 +12,7 @@ from model.watermark.fields import Sum, field_of, luma_field
 from model.watermark.lattice import Autocorrelation, Lattice, Vector, phases
 from model.watermark.samples import Spool
 from model.watermark.template import Rule
-from model.watermark.windows import Windows
+from model.watermark.windows import Placement, Windows
 
 Values = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
@@ -57,7 +57,8 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
     owners = np.array([owner for owner, _, _ in places], np.intp)
     rule = Rule("top-left", "pixels", 0, 0, reference, lattice=lattice)
     without = len(indices) - len(set(owners.tolist()))
-    return Windows(pixels, owners, np.zeros((len(places), 2), np.intp), rule, without, 0.0, spool.alike(owners))
+    cells = [Placement(owner, top, left, 1.0) for owner, top, left in places]
+    return Windows(pixels, owners, cells, 0.0, rule, without, 0.0, spool.alike(owners))
 
 
 def _extent(lattice: Lattice) -> tuple[int, int]:

@@ -7,7 +7,46 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from model.watermark.frames import Size
+from model.watermark.place import Place
 from model.watermark.template import Rule
+
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A box in one sample: the place of its corner, and px of the sample per px of the box."""
+
+    owner: int
+    top: float
+    left: float
+    factor: float
+    #: Factors on ``factor`` along rows and columns.
+    stretch: tuple[float, float] = (1.0, 1.0)
+
+    def inner(self, top: int, left: int) -> Placement:
+        """A box that begins at this row and column of this one."""
+        down, across = (self.factor * own for own in self.stretch)
+        return replace(self, top=self.top + down * top, left=self.left + across * left)
+
+    def beside(self, place: Place, alpha: Values) -> Placement:
+        """The box of the mark of ``alpha`` (``float32 [h, w]``), which lies at this place beside the placement."""
+        starts, stretch = [], []
+        for start, own, move, growth in zip(
+            (self.top, self.left), self.stretch, place.starts(alpha), place.growths(alpha), strict=True
+        ):
+            starts.append(start + self.factor * own * move)
+            stretch.append(own * growth)
+        return replace(self, top=starts[0], left=starts[1], stretch=(stretch[0], stretch[1]))
+
+    def room(self, picture: Size, size: Size) -> tuple[float, float]:
+        """The larger distance to the picture's borders above or below, and left or right, in px of the box."""
+        down, across = (
+            max(start, whole - start - side * self.factor, 0.0) / self.factor
+            for start, whole, side in zip((self.top, self.left), picture, size, strict=True)
+        )
+        return down, across
 
 
 @dataclass(frozen=True)
@@ -18,8 +57,10 @@ class Windows:
     pixels: NDArray[np.uint8]
     #: The sample of each window.
     owners: NDArray[np.intp]
-    #: Shift of each window in rows and columns: ``[N, 2]``.
-    shifts: NDArray[np.intp]
+    #: The place of each window in its sample.
+    places: list[Placement]
+    #: Spread of the marks' places around the rule's, in px.
+    jitter: float
     #: The frame of the window.
     rule: Rule
     #: Samples that do not carry the mark.

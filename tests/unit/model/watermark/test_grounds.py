@@ -16,7 +16,9 @@ def disc(given: np.ndarray, error: float, opacity: float) -> Recovery:
     shown = given * (1 - alpha[..., None]) + 90 * alpha[..., None]
     view = slice(0, 100), slice(0, 100)
     wrong = np.where(alpha > 0, np.float32(error), np.float32(1))
-    return Recovery(view, shown, np.where(alpha[..., None] > 0, np.float32(90), shown), wrong, alpha, shown)
+    return Recovery(
+        view, shown, np.where(alpha[..., None] > 0, np.float32(90), shown), wrong, alpha, shown, np.zeros_like(alpha)
+    )
 
 
 def test_white_goes_on_under_an_opaque_mark_that_goods_touch() -> None:
@@ -47,7 +49,9 @@ def test_values_at_the_edges_of_a_mark_may_differ_more_from_the_flat_ground() ->
     value[48:52, 48:52] += 20
     shown = given * (1 - alpha[..., None])
     view = slice(0, 100), slice(0, 100)
-    recovery = Recovery(view, shown, value, np.full((100, 100), 2, np.float32), alpha, colour)
+    aside = np.zeros_like(alpha)
+    aside[30, 30:70] = 6
+    recovery = Recovery(view, shown, value, np.full((100, 100), 2, np.float32), alpha, colour, aside)
     found = grounded(recovery)
     assert (found.value[30, 30:70] == 200).all()
     assert (found.value[48:52, 48:52] == 220).all()

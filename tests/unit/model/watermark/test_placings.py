@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from bench.marks import Scene, scaled, text
 from model.watermark.estimate import estimate
 from model.watermark.frames import ANCHORS
-from model.watermark.growth import Placement, rule_of
+from model.watermark.growth import rule_of
 from model.watermark.placings import likeliest, placings
 from model.watermark.remove import remove
 from model.watermark.sighting import look, shown_mask
 from model.watermark.template import Rule, Template
+from model.watermark.windows import Placement
 from tests.unit.model.watermark.scenes import marked, samples, texture
 
 WIDE, HIGH = 240, 180
