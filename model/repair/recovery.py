@@ -91,6 +91,13 @@ def recover(
         before, after = seen[window].astype(np.float32), filled[window].astype(np.float32)
         return Ground(before, after, np.ascontiguousarray(part), widened, noise)
 
+    def grounded(window: Window, part: Mask, *, whole: bool) -> tuple[Mask, Ground]:
+        """The hole around a whole part, or around a piece of one, and its ground."""
+        own = _own(hole[window], part)
+        if not whole:
+            own[nearer_to(core[window] > part, part)] = 0
+        return own, ground_of(window, part, np.maximum(own, dilate(part, _SEEN_PX)))
+
     # Large parts first: small ones, such as letters, share their marks.
     parts = sorted(parts_of(core), key=lambda one: -np.count_nonzero(one[1]))
     known: list[Veil] = []
@@ -101,16 +108,21 @@ def recover(
         known = [common.mark] if common is not None else []
     whole = len(parts)
     for number, (window, part) in enumerate(parts):  # which grows by what a mark leaves, and by pieces
-        own = _own(hole[window], part)
-        if number >= whole:
-            own[nearer_to(core[window] > part, part)] = 0
-        ground = ground_of(window, part, np.maximum(own, dilate(part, _SEEN_PX)))
+        own, ground = grounded(window, part, whole=number < whole)
         veil = _shared_veil(ground, known)
         if veil is None and number < _MOST_FITTED:
             veil = _veil_in(ground, method)
+        if number < whole <= _MOST_SPLIT and (veil is None or _is_coloured(veil)):
+            pieces = pieces_by_colour(ground)
+            # The colour of one word may pass for that of both.
+            if veil is not None and any(
+                (alone := _veil_in(grounded(window, piece, whole=False)[1], "auto"))
+                and np.abs(alone.colour - veil.colour).max() > _COLOURED
+                for piece in pieces
+            ):
+                veil = None
+            parts += [(window, piece) for piece in pieces] if veil is None else []
         if veil is None:
-            if number < whole <= _MOST_SPLIT:
-                parts += [(window, piece) for piece in pieces_by_colour(ground)]
             continue
         pixels, share = fused(ground, veil)
         if result is filled:
@@ -151,7 +163,7 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
     (docs/quality.md, "Recovering").
     """
     evidence = veil.evidence
-    coloured = min(np.abs(veil.colour - common).max() for common in (WHITE, BLACK)) > _COLOURED
+    coloured = _is_coloured(veil)
     least_gain = _LEAST_COLOURED_GAIN if coloured else _LEAST_GAIN
     return bool(
         veil.opacity < _MOST_OPACITY
@@ -168,6 +180,10 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
         and evidence.other_distance * (1 - evidence.coverage) < _MOST_OTHER_DISTANCE
         and not (coloured and evidence.other_distance > _MOST_BESIDE_COLOURED)
     )
+
+
+def _is_coloured(veil: Veil) -> bool:
+    return bool(min(np.abs(veil.colour - common).max() for common in (WHITE, BLACK)) > _COLOURED)
 
 
 def _shared_veil(ground: Ground, veils: list[Veil]) -> LaidVeil | None:
