@@ -16,7 +16,7 @@ from cleanplate.base.image_records import ImageRecord
 from cleanplate.base.mail import JobMail
 from cleanplate.base.masks import ImageMask, JobMask
 from cleanplate.base.options import ImageOptions, JobOptions
-from cleanplate.base.templates import Review, TemplatePlace, TemplateProgress, TemplateQuality
+from cleanplate.base.templates import Review, TemplatePlace, TemplateProgress, TemplateQuality, TemplateWarning
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 TemplateState = Literal["estimating", "needs_review", "ready", "failed", "rejected"]
@@ -221,6 +221,8 @@ class TemplateAnswer(_Answer):
     attempt: int
     error: ImageError | None
     warnings: list[str]
+    #: The same as ``warnings``, each with its code and parameters.
+    cautions: list[TemplateWarning] = Field(default_factory=list)
     #: 0 to 1.
     confidence: float | None
     samples: int | None
