@@ -121,7 +121,9 @@ def test_text_is_found_by_what_it_says_and_a_picture_without_it_stays(tmp_path: 
     out, other = tmp_path / "clean.png", tmp_path / "other.png"
     words = [str(tmp_path / "photo.png"), "-o"]
     ended = cleanplate("inpaint", *words, str(out), "--text", "doe shirts", settings=home)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    # The mark is translucent: one of its words is told well enough to be taken off.
+    assert (ended.returncode, "recovered 25%, invented 75%" in ended.stderr) == (0, True), ended.stderr
+    assert ended.stderr.count("\n") == 1
     assert (pixels(out) != marked).any(axis=2)[ink].mean() > 0.9
     assert np.array_equal(pixels(out)[:200], marked[:200])
     ended = cleanplate("inpaint", *words, str(other), "--text", "Roe & Sons", settings=home)
