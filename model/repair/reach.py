@@ -19,6 +19,7 @@ from model.box import Box
 from model.cells import touched_cells
 from model.repair.opacity import Flags, Values
 from model.repair.parts import parts_of
+from model.repair.recovery import ends_inside
 
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
@@ -40,8 +41,8 @@ _SHOWS, _MUCH, _OF_TEXTURE, _LEVELS = 0.15, 0.5, 0.6, 1.0
 _TINT = 6.0
 #: Least step from the ground to the mark for a mask that is too tight, in deviations of the texture; else the most px.
 _CLEAR, _UNSURE_PX = 2.5, 3
-
-
+#: Most parts of a mask whose mark is looked for, for the place of its end.
+_MOST_EXAMINED = 4
 #: In a large window, rings are looked at in so many blocks of this side that hold paint, evenly chosen.
 _BLOCK, _BLOCKS = 128, 16
 #: Pixels around a block that decide about it.
@@ -71,10 +72,12 @@ def fitted_hole(pixels: Pixels, painted: Mask) -> tuple[Mask, int]:
     core = np.where(painted > 127, np.uint8(255), np.uint8(0))
     hole = core.copy()
     most = 0
-    for window, part in parts_of(core):
+    parts = list(parts_of(core))
+    for window, part in parts:
         outside = np.asarray(cv2.distanceTransform(255 - part, cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
         reach = _reach(pixels[window], part, outside, (core[window] > 0) & (part == 0))
-        if reach:
+        # What lies along the paint, such as a hem, may look like what is left of a mark.
+        if reach and not (len(parts) <= _MOST_EXAMINED and ends_inside(pixels[window], part)):
             hole[window][outside <= reach] = 255
             most = max(most, reach)
     return hole, most

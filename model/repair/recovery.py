@@ -37,6 +37,9 @@ _LARGEST_SIDE = 320
 #: Most parts that are fitted for themselves, the largest; most parts of a mask whose blobs may be two marks; and levels
 #: of detail beyond which a border counts no more.
 _MOST_FITTED, _MOST_SPLIT, _MOST_DETAIL = 4, 2, 60.0
+#: Radius of the guess without the network, in px, and the coding's error assumed there, in levels. A mark ends inside
+#: where its shape has less than this, in the mean, in the paint's outer 2 px, and the fit's residual is less than this.
+_GUESS_PX, _GUESS_NOISE, _MOST_AT_BORDER, _MOST_RESIDUAL_INSIDE = 3, 2.0, 0.1, 1.5
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
 _MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.6
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
@@ -139,6 +142,21 @@ def recover(
         if veil.opacity not in {one.opacity for one in known}:
             known.append(veil.mark)
     return Recovery(result, true / max(total, 1), tuple(veils), taken if veils else None)
+
+
+def ends_inside(marked: Pixels, part: Mask) -> bool:
+    """Whether a translucent mark is surely under the paint and ends before its border: nothing is left outside.
+
+    ``marked``: ``uint8 [H, W, 3]``, a window; ``part``: ``uint8 [H, W]``, the paint in it. The picture below is guessed
+    without the network.
+    """
+    guess = cv2.inpaint(marked, part, _GUESS_PX, cv2.INPAINT_TELEA)
+    ground = Ground(marked.astype(np.float32), guess.astype(np.float32), part, dilate(part, _SEEN_PX), _GUESS_NOISE)
+    veil = _veil_in(ground, "auto")
+    if veil is None or veil.evidence.residual > _MOST_RESIDUAL_INSIDE:
+        return False
+    border = (part > 0) & (cv2.erode(part, np.ones((5, 5), np.uint8)) == 0)
+    return bool(veil.shape[border].mean() < _MOST_AT_BORDER)
 
 
 def recovery_record(recoveries: Sequence[Recovery]) -> RecoveryRecord:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model.engine.inpainter import LaMaInpainter
 from model.repair.hole import dilate
 from model.repair.reach import _rings, fitted_hole
+from tests.texts import laid, letters
 
 Pixels = NDArray[np.uint8]
 SAMPLES = Path(__file__).parents[4] / "samples"
@@ -126,3 +127,22 @@ def test_nothing_painted_and_everything_painted_stay_as_they_are() -> None:
         hole, reach = fitted_hole(photo(size=64), mask)
         assert reach == 0
         assert np.array_equal(hole, mask)
+
+
+@pytest.mark.parametrize("name", ["garment-0c06778b.png", "garment-31937a98.png"])
+def test_a_hem_along_the_paint_does_not_pass_for_what_is_left_of_a_mark(name: str) -> None:
+    """The mark is found under the paint, and ends before its border."""
+    ground, line = photo(name, 420), letters("Doe Shirts", 46)
+    ground[: 210 - line.shape[0] // 2 - 6] = (20, 40, 160)
+    marked, ink = laid(ground, line, (0.5, 0.5), opacity=0.45)
+    painted = dilate(ink.astype(np.uint8) * 255, 4)
+    hole, reach = fitted_hole(marked, painted)
+    assert reach == 0
+    assert np.array_equal(hole, painted)
+
+
+def test_a_translucent_mark_that_goes_on_beyond_the_paint_is_still_taken_in() -> None:
+    ground, line = photo("garment-0c06778b.png", 420), letters("Doe Shirts", 46)
+    marked, ink = laid(ground, line, (0.5, 0.5), opacity=0.45)
+    beside = np.roll(dilate(ink.astype(np.uint8) * 255, 1), (5, 5), (0, 1))
+    assert fitted_hole(marked, beside)[1] > 3
