@@ -50,6 +50,15 @@ def test_paint_and_erase_ends_with_a_file_that_is_the_source_outside_the_mask(be
     assert beside.max() < 40
 
 
+def test_the_original_and_the_step_stay_in_view_on_a_low_screen(bench: Bench) -> None:
+    bench.page.set_viewport_size({"width": 1280, "height": 720})
+    bench.drag((0.2, 0.2), (0.3, 0.2))
+    bench.erase()
+    for step in bench.page.locator(".step").all():
+        expect(step).to_be_in_viewport(ratio=0.99)
+    expect(bench.page.get_by_role("link", name="Download")).to_be_in_viewport(ratio=0.99)
+
+
 def test_the_next_step_begins_with_the_result_and_an_earlier_one_can_be_gone_back_to(bench: Bench) -> None:
     bench.drag((0.2, 0.2), (0.3, 0.2))
     bench.erase(1)
