@@ -46,9 +46,9 @@ def randomise_norms(network: nn.Module) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def corner(side: int) -> Box:
+def corner(height: int, width: int) -> Box:
     """The box of the mask: a quarter of each side, away from the border."""
-    return Box(side // 2, side // 2, side * 3 // 4, side * 3 // 4)
+    return Box(height // 2, width // 2, height * 3 // 4, width * 3 // 4)
 
 
 def variants(network: nn.Module, x: Tensor, window: Box) -> dict[str, Pass]:
@@ -105,7 +105,7 @@ def main() -> None:
     torch.manual_seed(0)
     network = randomise_norms(NETWORKS[options.network]())
     x = torch.rand(1, 4, options.side, options.side)
-    window = corner(options.side)
+    window = corner(options.side, options.side)
     x[:, 3] = 0
     x[:, 3, *window.slices] = 1
     x[:, :3] *= 1 - x[:, 3:]

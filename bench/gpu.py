@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from bench.engine import NETWORKS, randomise_norms
+from bench.engine import NETWORKS, corner, randomise_norms
 from bench.roofline import Cost, captured_pass
 from model.box import Box
 from model.engine.engine import Engine
@@ -145,7 +145,7 @@ def psnr(result: Tensor, reference: Tensor) -> float:
 def correctness(network: nn.Module, device: torch.device, shape: Shape) -> dict[str, float]:
     """PSNR of each fast path's bytes against those of eager fp32, in dB, of whole tiles and of a window."""
     pixels, holes = _input(*shape, device)
-    whole, part = Box(0, 0, *shape[1:]), _part(shape)
+    whole, part = Box(0, 0, *shape[1:]), corner(*shape[1:])
     with _products(tf32=False), torch.inference_mode():
         reference, _ = BytePass(network.to(device))(pixels, holes, whole, None)
     found: dict[str, float] = {}
@@ -188,12 +188,6 @@ def _input(batch: int, height: int, width: int, device: torch.device) -> tuple[T
     return noisy.to(torch.uint8).permute(0, 2, 3, 1).contiguous().to(device), whole.to(device)
 
 
-def _part(shape: Shape) -> Box:
-    """A window of a quarter of each side."""
-    _, height, width = shape
-    return Box(height // 2, width // 2, height * 3 // 4, width * 3 // 4)
-
-
 def ways(network: nn.Module, device: torch.device) -> dict[str, Pass]:
     """Each way of running a batch, by name."""
     half = fuse(network, "dft").to(device).bfloat16().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -226,7 +220,7 @@ class Timing:
             for shape in shapes:
                 self.row(way, run, shape, Box(0, 0, *shape[1:]))
                 if way == "captured bf16":
-                    self.row(way, run, shape, _part(shape))
+                    self.row(way, run, shape, corner(*shape[1:]))
 
     def row(self, way: str, run: Pass, shape: Shape, window: Box) -> None:
         batch, height, width = shape

@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
     shape = options.batch, options.side, options.side
-    window = corner(options.side) if options.window else None
+    window = corner(options.side, options.side) if options.window else None
     count = captured_pass(NETWORKS[options.network], shape, options.precision, window)
     drawn = "whole tiles" if window is None else f"a window of {window.width} px"
     report(f"{options.network}, {options.batch} x {options.side} px, {options.precision}, {drawn}", count)

@@ -203,7 +203,7 @@ def children_of(pid: int) -> list[int]:
 
 def end_strays(known: set[int]) -> None:
     """Kill and reap every child of this process that is not ``known``, with all its descendants."""
-    while strays := [pid for pid in children_of(os.getpid()) if pid not in known]:
+    while strays := _strays(known):
         for stray in strays:
             # Its orphans are adopted, and the next round finds them.
             with contextlib.suppress(ProcessLookupError):
@@ -214,10 +214,13 @@ def end_strays(known: set[int]) -> None:
 
 def reap_strays(known: set[int]) -> None:
     """Reap the children of this process that are not ``known`` and have ended."""
-    for pid in children_of(os.getpid()):
-        if pid not in known:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+    for stray in _strays(known):
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(stray, os.WNOHANG)
+
+
+def _strays(known: set[int]) -> list[int]:
+    return [pid for pid in children_of(os.getpid()) if pid not in known]
 
 
 def _kill_group(group: int) -> None:

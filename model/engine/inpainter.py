@@ -41,8 +41,6 @@ Pixels = NDArray[np.uint8]
 _TILES_AHEAD = 8
 #: Tiles of one pass.
 _MOST_TILES = 8
-#: Error of the coding of arrays, whose files are not known, in levels.
-_NOISE = 2.0
 
 
 class LaMaInpainter:
@@ -131,7 +129,7 @@ class LaMaInpainter:
             hole = dilate(painted, reach)
         fill, _ = self._filled(colour, hole, make_plan(hole, self.costs), ffc_lambda, lambda _: None)
         clean = lay(colour, fill, hole, feather, match_colour=match_colour)
-        recovery = recover(colour, clean, painted, hole, method=method, noise=_NOISE)
+        recovery = recover(colour, clean, painted, hole, method=method)
         clean = textured(recovery, hole, texture).pixels
         if image.ndim == 2:
             return np.ascontiguousarray(clean[..., 0])

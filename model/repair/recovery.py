@@ -37,9 +37,11 @@ _LARGEST_SIDE = 320
 #: Most parts that are fitted for themselves, the largest; most parts of a mask whose blobs may be two marks; and levels
 #: of detail beyond which a border counts no more.
 _MOST_FITTED, _MOST_SPLIT, _MOST_DETAIL = 4, 2, 60.0
-#: Radius of the guess without the network, in px, and the coding's error assumed there, in levels. A mark ends inside
-#: where its shape has less than this, in the mean, in the paint's outer 2 px, and the fit's residual is less than this.
-_GUESS_PX, _GUESS_NOISE, _MOST_AT_BORDER, _MOST_RESIDUAL_INSIDE = 3, 2.0, 0.1, 1.5
+#: Error of the coding of pixels whose file is not known, in levels.
+UNKNOWN_NOISE = 2.0
+#: Radius of the guess without the network, in px. A mark ends inside where its shape has less than this, in the mean,
+#: in the paint's outer 2 px, and the fit's residual is less than this.
+_GUESS_PX, _MOST_AT_BORDER, _MOST_RESIDUAL_INSIDE = 3, 0.1, 1.5
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
 _MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.6
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
@@ -72,7 +74,7 @@ class Recovery:
 
 
 def recover(
-    marked: Pixels, filled: Pixels, painted: Mask, hole: Mask, *, method: Method = "auto", noise: float = 2.0
+    marked: Pixels, filled: Pixels, painted: Mask, hole: Mask, *, method: Method = "auto", noise: float = UNKNOWN_NOISE
 ) -> Recovery:
     """``filled`` with the translucent parts of the mask recovered from ``marked`` (both ``uint8 [H, W, 3]``).
 
@@ -82,6 +84,7 @@ def recover(
     if method == "fill":
         return Recovery(filled, 0.0)
     result: Pixels = filled
+    taken: Mask | None = None
     veils: list[Veil] = []
     core = np.where(painted > 127, np.uint8(255), np.uint8(0))
     total, true = int(np.count_nonzero(core)), 0.0
@@ -128,7 +131,7 @@ def recover(
         if veil is None:
             continue
         pixels, share = fused(ground, veil)
-        if result is filled:
+        if taken is None:
             result, seen, taken = filled.copy(), marked.copy(), np.zeros_like(hole)
         left = np.where(veil.left, np.uint8(255), np.uint8(0))
         inside = (own > 0) & (dilate(left, _SEEN_PX) == 0)
@@ -141,7 +144,7 @@ def recover(
         veils.append(veil.mark)
         if veil.opacity not in {one.opacity for one in known}:
             known.append(veil.mark)
-    return Recovery(result, true / max(total, 1), tuple(veils), taken if veils else None)
+    return Recovery(result, true / max(total, 1), tuple(veils), taken)
 
 
 def ends_inside(marked: Pixels, part: Mask) -> bool:
@@ -151,7 +154,7 @@ def ends_inside(marked: Pixels, part: Mask) -> bool:
     without the network.
     """
     guess = cv2.inpaint(marked, part, _GUESS_PX, cv2.INPAINT_TELEA)
-    ground = Ground(marked.astype(np.float32), guess.astype(np.float32), part, dilate(part, _SEEN_PX), _GUESS_NOISE)
+    ground = Ground(marked.astype(np.float32), guess.astype(np.float32), part, dilate(part, _SEEN_PX), UNKNOWN_NOISE)
     veil = _veil_in(ground, "auto")
     if veil is None or veil.evidence.residual > _MOST_RESIDUAL_INSIDE:
         return False

@@ -36,7 +36,7 @@ from model.repair.marking import Marking, Markings, marking_of
 from model.repair.noise import coding_noise
 from model.repair.reach import fitted_hole
 from model.repair.records import RepairRecord
-from model.repair.recovery import Method, Recovery, recover
+from model.repair.recovery import UNKNOWN_NOISE, Method, Recovery, recover
 from model.repair.seam import keep_flat
 from model.repair.texture import DEFAULT_TEXTURE, textured
 
@@ -63,7 +63,7 @@ class Task:
     #: How much of the picture's own texture is copied into the fill, 0 to 1.
     texture: float = 0.0
     #: Error of the picture's coding, in levels.
-    noise: float = 2.0
+    noise: float = UNKNOWN_NOISE
     #: The number of its page in the file.
     page: int = 0
     #: The repair of the page's alpha, at the first of its parts; where it has a hole, the last part fills that.

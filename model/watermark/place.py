@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.cells import extent
 from model.watermark.strength import steps
 
 Values = NDArray[np.float32]
@@ -150,7 +151,6 @@ def _told(given: Values, alpha: Values, colour: Values, place: Errors) -> tuple[
 
 def _extents(alpha: Values) -> tuple[tuple[float, float], tuple[float, float]]:
     """The middle of the mark and its distance to the rim, along rows and columns, in px."""
-    there = alpha > _MARK
-    ends = [np.flatnonzero(there.any(axis=axis))[[0, -1]] if there.any() else np.zeros(2) for axis in (1, 0)]
-    rows, columns = ((float(first + last) / 2, max(float(last - first) / 2, 1.0)) for first, last in ends)
+    left, top, wide, tall = extent(np.where(alpha > _MARK, np.uint8(1), np.uint8(0)))
+    rows, columns = ((start + (size - 1) / 2, max((size - 1) / 2, 1.0)) for start, size in ((top, tall), (left, wide)))
     return rows, columns
