@@ -1,6 +1,6 @@
-"""Two scales: the fill of a smaller copy gives the structure of a wide hole, tiles give the detail.
+"""Two scales: the fill of a smaller copy gives the structure of a wide hole, that in full size the detail.
 
-The smaller copy is filled in one pass that sees the whole region. Its low frequencies replace those of the tiles' fill;
+The smaller copy is filled in one pass that sees the whole region. Its low frequencies replace those of the larger fill;
 at the rim of the hole both agree with the picture, so the correction fades there by itself.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.repair.hole import Mask
 
 #: The correction's smoothness, in pixels of the smaller copy.
-_SIGMA = 2.0
+_SIGMA = 1.0
 
 
 def smaller(pixels: NDArray[np.uint8], hole: Mask, factor: int) -> tuple[NDArray[np.uint8], Mask]:

@@ -232,7 +232,9 @@ class LaMaInpainter:
             for region in plan.regions:
                 blend = _Blend(region)
                 if region.guide is not None:
-                    blend.small = next(answers).result().values
+                    copy = _smaller_tile(pixels, hole, region.box, region.guide, ffc_lambda)
+                    # The engine answers with the hole alone; at its rim the known pixels count as well.
+                    blend.small = np.where(copy.hole[..., None] > 0, next(answers).result().values, copy.pixels)
                     done += 1
                     on_tile(done)
                 for tile, weight in zip(region.tiles, tile_weights(region), strict=True):
@@ -264,7 +266,7 @@ class _Blend:
 
     def __init__(self, region: Region) -> None:
         self._box, self._guide = region.box, region.guide
-        #: The fill of the smaller copy, where the region has a guide.
+        #: The smaller copy with its hole filled, where the region has a guide.
         self.small: Pixels | None = None
         #: The only tile, where the region is one pass.
         self._alone: Pixels | None = None
@@ -329,10 +331,15 @@ def _tiles(pixels: Pixels, hole: Mask, plan: Plan, ffc_lambda: float) -> Iterato
     """The engine's tiles for a plan, in order: for each region its smaller copy, if it has one, then its tiles."""
     for region in plan.regions:
         if region.guide is not None:
-            whole = _tile(pixels, hole, region.box.padded(ALIGN * region.guide), ffc_lambda)
-            yield Tile(*smaller(whole.pixels, whole.hole, region.guide), ffc_lambda)
+            yield _smaller_tile(pixels, hole, region.box, region.guide, ffc_lambda)
         for box in region.tiles:
             yield _tile(pixels, hole, box, ffc_lambda)
+
+
+def _smaller_tile(pixels: Pixels, hole: Mask, box: Box, guide: int, ffc_lambda: float) -> Tile:
+    """The engine's tile for the copy of ``box`` that is ``guide`` times smaller."""
+    whole = _tile(pixels, hole, box.padded(ALIGN * guide), ffc_lambda)
+    return Tile(*smaller(whole.pixels, whole.hole, guide), ffc_lambda)
 
 
 def _tile(pixels: Pixels, hole: Mask, box: Box, ffc_lambda: float) -> Tile:

@@ -29,8 +29,9 @@ LEAST_SIDE = 64
 CELL, MOST_PARTS = 16, 256
 #: A region too large for one pass is cut into tiles of one of these sides that overlap by ``OVERLAP`` or more.
 TILES, OVERLAP = (512, 768, 1024), 96
-#: A hole that holds a disc of this radius is wide: tiles alone do not see across it, so a smaller copy guides them.
-WIDE_RADIUS = 32
+#: A hole that holds a disc of this radius is wide: the network does not see across it, so a smaller copy, in which it
+#: holds a disc of at most the second radius, guides it.
+WIDE_RADIUS, GUIDED_RADIUS = 14, 14
 #: Sides of regions are rounded up to multiples of the second number up to the first, so that few shapes occur.
 _BUCKETS = ((256, 32), (512, 64), (1 << 30, 128))
 
@@ -86,30 +87,38 @@ def make_plan(hole: Mask, costs: Costs | None = None) -> Plan:
     """The cheapest plan for a picture whose (widened) mask is ``hole`` (``uint8 [H, W]``) where passes cost ``costs``.
 
     Candidates are regions, joined as long as that is cheaper, and the whole picture in one pass. What does not fit into
-    one pass is cut into tiles, with a smaller copy as a guide where the hole is wide.
+    one pass is cut into tiles; where the hole is wide, a smaller copy guides the fill.
     """
     costs = costs or costs_for("fourier-unet", "cpu")
     joined = _merged([_with_context(box, *hole.shape) for box in _parts(hole)], costs)
     plan = Plan(tuple(_region(_bucketed(box, *hole.shape), hole, costs) for box in joined))
     everything = _bucketed(Box(0, 0, *hole.shape), *hole.shape)
-    whole = Plan((Region(everything, (everything,)),))
-    fits = everything.area <= costs.most_px
-    return whole if fits and whole.cost_ms(costs) < plan.cost_ms(costs) else plan
+    if everything.area > costs.most_px:
+        return plan
+    whole = Plan((_region(everything, hole, costs),))
+    return whole if whole.cost_ms(costs) < plan.cost_ms(costs) else plan
 
 
 def _region(box: Box, hole: Mask, costs: Costs) -> Region:
-    """A box in one pass where it fits, else in tiles, guided where the hole is wide."""
+    """A box in one pass where it fits, else in tiles; guided where the hole is wide."""
+    guide = _guide(box, hole, costs)
     if box.area <= costs.most_px:
-        return Region(box, (box,))
+        return Region(box, (box,), guide)
     most = math.isqrt(costs.most_px) // ALIGN * ALIGN
     # Small tiles leave out more unmasked pixels, large ones overlap less.
     cuts = [cut(box, hole, side=min(side, most)) for side in TILES]
     region = min(cuts, key=lambda region: Plan((region,)).cost_ms(costs))
-    smaller = 2
-    while box.area > smaller**2 * costs.most_px:
-        smaller *= 2
-    depth = cv2.distanceTransform(hole[box.slices], cv2.DIST_L2, cv2.DIST_MASK_3).max()
-    return Region(box, region.tiles, guide=smaller if depth > WIDE_RADIUS else None)
+    return Region(box, region.tiles, guide)
+
+
+def _guide(box: Box, hole: Mask, costs: Costs) -> int | None:
+    """The reduction of the copy that guides the fill of ``box``; ``None``: the hole is not wide, or the box small."""
+    depth = float(cv2.distanceTransform(hole[box.slices], cv2.DIST_L2, cv2.DIST_MASK_3).max())
+    if depth <= WIDE_RADIUS:
+        return None
+    smaller = max(math.ceil(depth / GUIDED_RADIUS), math.ceil(math.sqrt(box.area / costs.most_px)))
+    smaller = min(smaller, min(box.height, box.width) // LEAST_SIDE)
+    return smaller if smaller > 1 else None
 
 
 def _parts(hole: Mask) -> list[Box]:

@@ -49,6 +49,8 @@ def test_boxes_lie_on_the_grid_and_are_large_enough_for_every_network(hole: Mask
             assert min(box.top, box.left) >= 0
             assert all(edge % ALIGN == 0 for edge in (box.top, box.left, box.height, box.width))
             assert min(box.height, box.width) >= LEAST_SIDE
+        if region.guide is not None:
+            assert min(region.box.height, region.box.width) // region.guide >= LEAST_SIDE
         for tile in region.tiles:
             assert tile.area <= COSTS.most_px
 
@@ -115,6 +117,18 @@ def test_a_wide_hole_over_a_large_picture_is_guided_by_a_smaller_copy_and_thin_t
     assert [one.guide for one in make_plan(thin).regions] == [None]
     assert make_plan(wide).tiles_total == len(region.tiles) + 1
     assert "guided at 1/" in str(make_plan(wide))
+
+
+def test_a_wide_hole_in_one_pass_is_guided_too_and_letters_are_not() -> None:
+    for half, guide in ((12, None), (20, 2), (35, 3)):
+        hole = np.zeros((600, 480), np.uint8)
+        hole[300 - half : 300 + half] = 255
+        plan = make_plan(hole)
+        assert [(len(region.tiles), region.guide) for region in plan.regions] == [(1, guide)]
+    # The smaller copy would be too small for the network.
+    small = np.zeros((96, 96), np.uint8)
+    small[20:76, 20:76] = 255
+    assert [region.guide for region in make_plan(small).regions] == [None]
 
 
 def test_the_expected_time_counts_passes_and_pixels() -> None:

@@ -156,7 +156,7 @@ def test_a_guide_moves_low_frequencies_and_fades_at_the_rim() -> None:
     assert result[128, 128] == pytest.approx([0.75] * 3, abs=0.01)
     assert np.abs(result[hole == 0] - 0.25).max() < 0.3
     assert np.abs(result[:16] - 0.25).max() < 1e-3
-    assert np.abs(np.diff(result[:, 128, 0])).max() < 0.05
+    assert np.abs(np.diff(result[:, 128, 0])).max() < 0.06
 
 
 def test_the_smaller_copy_averages_known_pixels_alone() -> None:
@@ -182,6 +182,29 @@ def test_a_guided_plan_ends_with_the_picture_unchanged_outside(inpainter: LaMaIn
     assert np.array_equal(result[task.hole == 0], task.picture.pixels[task.hole == 0])
     plain = inpainter.run(task, lambda _: None)
     assert np.abs(result.astype(int) - plain)[task.hole > 0].mean() < 25
+
+
+def test_outlines_go_on_across_a_wide_band(inpainter: LaMaInpainter) -> None:
+    picture = np.full((320, 320, 3), 255, np.uint8)
+    for left in (70, 190):
+        picture[:, left : left + 50] = (110, 70, 60)
+    mask = np.zeros((320, 320), np.uint8)
+    mask[130:200] = 255
+    task = read(png(np.where(mask[..., None] > 0, np.uint8(128), picture)), png(mask), limits=LIMITS, method="fill")
+    unguided = replace(task, plan=Plan(tuple(replace(region, guide=None) for region in task.plan.regions)))
+    with_guide, without = (
+        float(np.square(inpainter.run(one, lambda _: None).astype(float) - picture)[mask > 0].mean())
+        for one in (task, unguided)
+    )
+    assert with_guide < 0.5 * without
+
+
+def test_a_guide_brings_no_dark_rim_to_a_wide_hole_in_white(inpainter: LaMaInpainter) -> None:
+    picture, mask = np.full((256, 256, 3), 255, np.uint8), np.zeros((256, 256), np.uint8)
+    mask[90:166, 90:166] = 255
+    task = read(png(picture), png(mask), limits=LIMITS, method="fill")
+    assert [region.guide for region in task.plan.regions] == [3]
+    assert inpainter.fill(task, lambda _: None).min() > 230
 
 
 def test_networks_are_deterministic(inpainter: LaMaInpainter) -> None:
