@@ -41,7 +41,7 @@ def picture(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> NDArray[
 def bar_mask(height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
     """One bar in the middle, for one pass of the network: ``uint8 [H, W]``."""
     mask = np.zeros((height, width), np.uint8)
-    mask[height // 2 - 8 : height // 2 + 8, width // 4 : -width // 4] = 255
+    mask[height // 2 - 5 : height // 2 + 5, width // 4 : -width // 4] = 255
     return mask
 
 

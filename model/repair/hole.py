@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model.cells import extent, touched_cells
 from model.repair.flat import with_flat_ground
-from model.repair.seam import keep_flat, rim_matched
+from model.repair.seam import keep_flat, near_known, rim_matched
 
 Mask = NDArray[np.uint8]
 #: Values of the mask below this (of 255) count as unmarked.
@@ -94,7 +94,8 @@ def lay(
         source = pixels[window]
         matched = fill[window]
         if match_colour:
-            matched = with_flat_ground(source, rim_matched(source, matched, part), part)
+            matched = near_known(source, rim_matched(source, matched, part), part)
+            matched = with_flat_ground(source, matched, part)
             matched = keep_flat(source, matched, part)
         laid = cv2.copyTo(matched, part, np.ascontiguousarray(result[window]))
         if soft is None and not feather_px:

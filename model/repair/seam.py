@@ -26,6 +26,10 @@ _MOST = 12.0
 _TEXTURE = 40.0
 #: Most places at which the correction is computed; in larger windows it is on a coarser grid, for it is smooth.
 _ENOUGH_PLACES = 1 << 19
+#: Depth of the first and of the second pixel in a hole, in px, and the sigma in which known pixels count beside them.
+_FIRST_PX, _BESIDE_PX, _BESIDE_SIGMA = 1.2, 2.2, 0.6
+#: Their share where they are as the fill is, how much of it at the second pixel, and levels by which it falls by 1.
+_BESIDE_SHARE, _SECOND_SHARE, _BESIDE_APART = 0.8, 0.7, 60.0
 #: Width of the rim around a part of the hole, in px; parts whose rims touch, on cells of so many px, share one.
 _RIM_PX, _CELL = 8, 8
 #: Least share of the rim with exactly one colour, for the background to be uniform. Photographs have grain and are not.
@@ -63,6 +67,26 @@ def rim_matched(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
         # A view: the copy lies in one piece.
         pixels = out[rows].reshape(-1, 3)
         pixels[inside] = _from_lab(lab_of(pixels[inside][None])[0] + added)
+    return out
+
+
+def near_known(source: Pixels, fill: Pixels, hole: Mask) -> Pixels:
+    """``fill`` (``uint8 [h, w, 3]``) averaged at the border of ``hole`` with the known pixels beside it.
+
+    In the first two pixels of a hole both estimate the same value, with errors of one size that are not the same ones.
+    Their weights are those of least expected error, by depth and by how far apart the two are.
+    """
+    depth = cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_5)
+    rows, columns = np.nonzero((depth > 0) & (depth <= _BESIDE_PX))
+    known = np.where(hole > 0, np.float32(0), np.float32(1))
+    weight = _blurred(known, _BESIDE_SIGMA)[rows, columns][:, None]
+    beside = _blurred(cv2.copyTo(source, hole ^ 255).astype(np.float32), _BESIDE_SIGMA)[rows, columns]
+    own = fill[rows, columns].astype(np.float32)
+    step = beside / np.maximum(weight, np.float32(1e-4)) - own
+    trust = np.clip(_BESIDE_SHARE - np.abs(step).max(axis=1) / _BESIDE_APART, 0, 1)
+    trust *= np.where(depth[rows, columns] <= _FIRST_PX, np.float32(1), np.float32(_SECOND_SHARE))
+    out = fill.copy()
+    out[rows, columns] = np.rint(own + step * trust[:, None]).astype(np.uint8)
     return out
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bench.colour_difference import border_steps, delta_e_2000
 from model.repair import seam
 from model.repair.hole import lay
-from model.repair.seam import keep_flat, rim_matched
+from model.repair.seam import keep_flat, near_known, rim_matched
 
 Pixels = NDArray[np.uint8]
 
@@ -155,3 +155,17 @@ def test_without_matching_the_hole_holds_the_fill_level_for_level() -> None:
     result = lay(source, fill, hole, 0, match_colour=False)
     assert np.array_equal(result[hole > 0], fill[hole > 0])
     assert np.array_equal(result[hole == 0], source[hole == 0])
+
+
+def test_known_pixels_count_in_the_first_two_pixels_of_a_hole_where_the_fill_is_near_them() -> None:
+    source, hole = np.full((32, 32, 3), 100, np.uint8), np.zeros((32, 32), np.uint8)
+    hole[8:24, 8:24] = 255
+    fill = np.full_like(source, 112)
+    fill[:, 16:] = 200
+    source[hole > 0] = 255
+    result = near_known(source, fill, hole)
+    near, far = result[16, 8:12, 0], result[16, 20:24, 0]
+    assert 100 < near[0] < near[1] < 112
+    assert (near[2:] == 112).all()
+    assert (far == 200).all()
+    assert np.array_equal(result[hole == 0], fill[hole == 0])
