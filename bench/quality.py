@@ -73,6 +73,9 @@ def methods_of(options: argparse.Namespace) -> dict[str, tuple[Method, int]]:
     if options.migan:
         data = fetch_migan()
         methods["MI-GAN"] = (migan(data), _parameters_in_onnx(data))
+        if options.fixed:
+            # Its own blend reaches into the hole: it needs a wider one than the mark.
+            methods[f"MI-GAN at {FIXED_PX} px"] = (at_fixed(methods["MI-GAN"][0]), methods["MI-GAN"][1])
     for name in ("", *options.weights):
         inpainter = LaMaInpainter(name, "cpu", threads=options.threads)
         count = sum(parameter.numel() for parameter in load_network(Path(name))[0].parameters()) if name else 0
@@ -217,7 +220,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", nargs="*", default=[], help="weights files to score beside the shipped one")
     parser.add_argument("--networks", type=Path, help="folder of networks that `bench.ablation train` wrote")
     parser.add_argument("--migan", action="store_true", help="fetch MI-GAN by npm and measure it (extra `bench`)")
-    parser.add_argument("--fixed", action="store_true", help=f"rows of fill and Telea with masks {FIXED_PX} px wider")
+    parser.add_argument(
+        "--fixed", action="store_true", help=f"rows of fill, Telea and MI-GAN with masks {FIXED_PX} px wider"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument(
         "--photos", type=int, nargs="+", help="photos at each size, evenly chosen; 0: all (default: all)"
