@@ -30,6 +30,9 @@ _SHALLOW_PX, _DEEPER, _MEAN_PX = 4.0, (1.0, 2.0), 2.0
 #: Calm ground: most error of the fill, in levels. There a pixel has a false share of the mark if it ends this far from
 #: the fill, and another share explains it this well, both in variances of the fill and of coding.
 _CALM, _CONTRARY, _EXPLAINED = 4.0, 6.0, 4.0
+#: Kept pixels are strange where their colour is this far from the fill's, in its variances, in a local mean; the most
+#: that one pixel counts, and the mean's sigma in px.
+_STRANGE, _MOST_DISTANCE, _STRANGE_PX = 6.0, 20.0, 3.0
 
 
 def fused(ground: Ground, veil: LaidVeil) -> tuple[Values, Values]:
@@ -38,7 +41,8 @@ def fused(ground: Ground, veil: LaidVeil) -> tuple[Values, Values]:
     Un-blending amplifies noise by 1 / (1 - a), and errors of a by the mark's contrast. At the rim, where a is least
     sure, the un-blended value is averaged with one interpolated between the mark's inside and its outside, by their
     inverse variances. Where the fill agrees, it counts by its own: on flat ground it is better than any un-blending,
-    and it knows colour better than brightness. Where the shape is wrong (:func:`_false_share`), the fill stays.
+    and it knows colour better than brightness. Where the shape is wrong (:func:`_false_share`), where
+    another mark may lie (:func:`_strange`), and on plain ground the fill stays.
     """
     alpha = veil.alpha
     through = 1 - alpha
@@ -74,11 +78,27 @@ def fused(ground: Ground, veil: LaidVeil) -> tuple[Values, Values]:
     kept = np.maximum(alpha, seen) <= _FAINT
     pixels = np.where(kept[..., None], ground.marked, pixels)
     share = np.where(kept, 1, share)
-    false = _false_share(ground, veil, pixels)
-    pixels = np.where(false[..., None], ground.guess, pixels)
+    # Beside the mark JPEG spreads its colour.
+    near = cv2.dilate((~kept).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    false = ground.plain | _false_share(ground, veil, pixels) | _strange(ground, kept & ~veil.rest & ~near)
     pixels = np.where(veil.rest[..., None], veil.instead, pixels)
+    pixels = np.where(false[..., None], ground.guess, pixels)
     share = np.where(veil.rest | false, 0, share)
     return np.clip(pixels, 0, 255).astype(np.float32), share.astype(np.float32)
+
+
+def _strange(ground: Ground, kept: Flags) -> Flags:
+    """``bool [H, W]``: pixels that would stay as they are (``kept``), but whose colour is not the fill's all around.
+
+    Another mark may lie there.
+    """
+    kept = kept & ground.inside
+    colour = np.square(without_light(ground.marked - ground.guess)).mean(axis=2)
+    distance = np.minimum(colour / (np.square(ground.colour_error) + ground.noise**2), _MOST_DISTANCE)
+    share, local = (
+        cv2.GaussianBlur(values.astype(np.float32), (0, 0), _STRANGE_PX) for values in (kept, distance * kept)
+    )
+    return np.asarray(kept & (local > _STRANGE * share))
 
 
 def _false_share(ground: Ground, veil: LaidVeil, pixels: Values) -> Flags:

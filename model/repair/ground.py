@@ -17,6 +17,9 @@ from model.repair.unblending import without_light
 Mask = NDArray[np.uint8]
 #: Mean step between neighbours of the surroundings, in levels: larger ones are edges of the picture.
 _MOST_STEP, _LEAST_STEP = 100.0, 0.8
+#: Plain ground: the most deviation of the known pixels about their mean and of the guess from it, in levels, the sigma
+#: of these means, and the depth to which a hole hides nothing else, in px.
+_DEVIATION, _AWAY, _PLAIN_PX, SHALLOW_PX = 2.5, 3.0, 6.0, 12.0
 
 
 class Below(NamedTuple):
@@ -82,6 +85,18 @@ class Ground:
         known = (cv2.dilate(self.hole, np.ones((5, 5), np.uint8)) == 0).astype(np.float32)
         return np.maximum(continued(np.minimum(steps / 2, _MOST_STEP), known, sigma=5), _LEAST_STEP)
 
+    @cached_property
+    def plain(self) -> Flags:
+        """``bool [H, W]``: where plain ground surely goes on in the hole: the guess is right there."""
+        known = np.where(self.inside, np.float32(0), np.float32(1))[..., None]
+        count = np.maximum(_local(known), 1e-3)[..., None]
+        mean = _local(self.marked * known) / count
+        away = np.square(self.marked - mean) * known
+        deviation = _local(away) / count
+        off = _local(np.square(self.guess - mean) * (1 - known)) / np.maximum(1 - count, 1e-3)
+        calm = (deviation.max(axis=2) < _DEVIATION**2) & (off.max(axis=2) < _AWAY**2)
+        return np.asarray(self.inside & calm & (self.depth < SHALLOW_PX))
+
     @property
     def below(self) -> Below:
         return Below(self.guess, self.error)
@@ -94,6 +109,10 @@ class Ground:
         depth = depth_in(marked)
         guess = np.where(known[..., None], self.marked, moved).astype(np.float32)
         return Below(guess, np.minimum(self.error, fill_error(self.texture, depth))), depth
+
+
+def _local(values: Values) -> Values:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), _PLAIN_PX), np.float32)
 
 
 def depth_in(flags: Flags) -> Values:

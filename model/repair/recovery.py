@@ -50,6 +50,9 @@ _MOST_REST = 2.0
 #: Marks of other colours than nearly white and black, which are this far from them in levels, need a larger gain. The
 #: picture has to go on between them, or parts of an object pass for a mark.
 _LEAST_COLOURED_GAIN, _MOST_BESIDE_COLOURED, _COLOURED = 0.1, 4.0, 40.0
+#: A mark that is lighter than this, in levels, and covers less of the paint than this has a shadow, if at least this
+#: opacity of black is left below it, and this many times its standard error.
+_LIGHT, _MOST_SHADOWED, _LEAST_SHADE, _CLEAR = 128.0, 0.5, 0.02, 2.0
 _MOST_MARKED_DISTANCE, _MOST_COLOUR_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 8.5, 2.35
 
 
@@ -200,7 +203,17 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
         and evidence.colour_distance < _MOST_COLOUR_DISTANCE
         and evidence.other_distance * (1 - evidence.coverage) < _MOST_OTHER_DISTANCE
         and not (coloured and evidence.other_distance > _MOST_BESIDE_COLOURED)
+        and not _has_shadow(veil)
     )
+
+
+def _has_shadow(veil: Veil) -> bool:
+    """Whether a light mark lies over a shadow, which its paint does not explain."""
+    evidence = veil.evidence
+    is_shade = evidence.shade > max(_LEAST_SHADE, _CLEAR * evidence.shade_error)
+    # An outline darkens thin letters too. A shadow is wider than the letters, or shows nowhere else.
+    is_outlined = 0 < evidence.rest < evidence.coverage
+    return bool(is_shade and not is_outlined and veil.colour.mean() > _LIGHT and evidence.coverage < _MOST_SHADOWED)
 
 
 def _is_coloured(veil: Veil) -> bool:

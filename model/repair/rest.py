@@ -21,6 +21,9 @@ REACH_PX, _SIDES = 8, 8
 _FEW, _SHOWS, _CLEAR, _MOST = 16, 2.0, 3.0, 3.0
 #: Errors of the guess are alike over so many pixels.
 _ALIKE = 4
+#: Side of the windows by which a shade is judged, in px; fewest of them; and the most that one pixel counts, in errors
+#: of the guess.
+_WINDOW, _FEW_WINDOWS, _MOST_SHADE = 32, 4, 4.0
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -57,6 +60,27 @@ def rest_of(ground: Ground, marked: Flags, pixels: Values) -> tuple[Flags, Value
     rest = np.zeros(marked.shape, np.bool_)
     rest[there] = np.logical_and.accumulate(rings, axis=1).ravel()[cell]
     return rest, guess if not rest.any() else _guess(ground, pixels, rest | (unknown & marked))
+
+
+def shade_of(ground: Ground, clean: Values, where: Flags) -> tuple[float, float]:
+    """The mean opacity of a black mark that is left in ``clean`` (``float32 [H, W, 3]``), and its standard error.
+
+    ``where``: ``bool [H, W]``, the pixels that count. A shadow lies under every letter, a wrong guess under few: the
+    error is that of windows' means. Few windows tell nothing: 0 and 1.
+    """
+    weight = 1 / (np.square(ground.error[where]) + ground.noise**2)
+    guess = ground.guess[where].mean(axis=1)
+    most = _MOST_SHADE / np.sqrt(weight)
+    darker = np.clip(guess - clean[where].mean(axis=1), -most, most)
+    rows, columns = np.nonzero(where)
+    window = rows // _WINDOW * (where.shape[1] // _WINDOW + 1) + columns // _WINDOW
+    _, window = np.unique(window, return_inverse=True)
+    shade, light = (np.bincount(window, weight * guess * values) for values in (darker, guess))
+    if len(light) < _FEW_WINDOWS:
+        return 0.0, 1.0
+    total = max(float(light.sum()), 1e-9)
+    opacity = float(shade.sum()) / total
+    return opacity, float(np.sqrt(np.square(shade - opacity * light).sum())) / total
 
 
 def _guess(ground: Ground, pixels: Values, unknown: Flags) -> Values:

@@ -14,9 +14,9 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from model.repair.ground import Below, Ground
+from model.repair.ground import SHALLOW_PX, Below, Ground
 from model.repair.opacity import FREEDOM, Flags, Values, fit_paints
-from model.repair.rest import REACH_PX, rest_of
+from model.repair.rest import REACH_PX, rest_of, shade_of
 from model.repair.shape import GUESS_DEPTH, Plane, marked_share, softened
 from model.repair.unblending import without_light
 
@@ -79,6 +79,9 @@ class Evidence:
     rest: float
     #: Mean step from the picture to the mark, in levels.
     visible: float
+    #: Opacity of a black mark that is left in the un-blended pixels, as of a shadow below it; and its standard error.
+    shade: float
+    shade_error: float
 
 
 @dataclass(frozen=True)
@@ -267,12 +270,15 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
     read = turn.read
     others = painted & ~marked
     rest, instead = np.zeros_like(marked), ground.guess
+    clean = np.asarray((ground.marked - turn.opacity * turn.colour) / (1 - turn.opacity), np.float32)
     if _distance(ground, turn, others, 0) * (1 - marked[painted].mean()) > _EXPLAINED:
-        clean = (ground.marked - turn.opacity * turn.colour) / (1 - turn.opacity)
-        rest, instead = rest_of(ground, marked, np.where(marked[..., None], clean, ground.marked).astype(np.float32))
+        rest, instead = rest_of(ground, marked, np.where(marked[..., None], clean, ground.marked))
     left = painted & (cv2.dilate(marked.astype(np.uint8), np.ones((2 * REACH_PX + 1,) * 2, np.uint8)) == 0)
     if np.count_nonzero(left) < _LEAST_PAINTED or _distance(ground, turn, left, 0) < _ANOTHERS:
         left = np.zeros_like(left)
+    # Deep in a hole the guess itself may be too light.
+    core = cv2.erode(marked.astype(np.uint8), _SQUARE) > 0
+    shade, shade_error = shade_of(ground, clean, core & ground.inside & (ground.depth < SHALLOW_PX))
     evidence = Evidence(
         apart=abs(read.opacity - turn.opacity),
         opacity_error=read.error,
@@ -285,6 +291,8 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
         other_distance=_distance(ground, turn, others & ~rest & ~left, 0),
         rest=float(rest[painted].mean()),
         visible=float(step[marked].mean()) if marked.any() else 0.0,
+        shade=shade,
+        shade_error=shade_error,
     )
     return LaidVeil(turn.opacity, turn.colour, evidence, turn, rest, instead, left)
 

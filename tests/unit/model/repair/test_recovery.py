@@ -132,6 +132,7 @@ def test_what_is_not_translucent_keeps_the_fill_bit_for_bit(kind: str) -> None:
 EVIDENCE = Evidence(
     apart=0.004, opacity_error=0.005, residual=1.13, gain=0.29, painted=12_050, coverage=0.654,
     marked_distance=3.3, other_distance=5.4, colour_distance=1.4, rest=0.0, visible=29.4,
+    shade=0.0, shade_error=0.01,
 )  # fmt: skip
 
 
@@ -143,6 +144,25 @@ def test_a_coloured_mark_is_sure_only_if_the_picture_goes_on_beside_it(
     colour: tuple[int, int, int], other_distance: float, *, sure: bool
 ) -> None:
     assert is_sure(Veil(0.644, np.float32(colour), replace(EVIDENCE, other_distance=other_distance))) is sure
+
+
+@pytest.mark.parametrize(
+    ("level", "coverage", "rest", "shade", "error", "sure"),
+    [
+        (255, 0.3, 0.0, 0.0, 0.01, True),
+        (255, 0.3, 0.0, 0.05, 0.01, False),
+        (255, 0.3, 0.4, 0.05, 0.01, False),
+        (255, 0.3, 0.2, 0.05, 0.01, True),  # thin letters with a dark outline
+        (255, 0.3, 0.0, 0.05, 0.04, True),  # not in every letter
+        (0, 0.3, 0.0, 0.05, 0.01, True),  # a black mark that is a bit stronger
+        (255, 0.8, 0.0, 0.05, 0.01, True),  # a plate, in whose depth the fill is too light
+    ],
+)
+def test_a_light_mark_over_a_shadow_is_not_sure(
+    level: int, coverage: float, rest: float, shade: float, error: float, *, sure: bool
+) -> None:
+    evidence = replace(EVIDENCE, other_distance=1.5, coverage=coverage, rest=rest, shade=shade, shade_error=error)
+    assert is_sure(Veil(0.5, np.full(3, level, np.float32), evidence)) is sure
 
 
 @pytest.mark.parametrize(
@@ -223,7 +243,8 @@ def test_an_outline_goes_with_the_text_it_belongs_to(name: str) -> None:
     assert recovery.veils
     assert psnr(recovery.pixels, original, painted) > psnr(filled, original, painted) + 2
     changed = (recovery.pixels != marked).any(axis=2)
-    assert changed[painted > 0].mean() > 0.9
+    shows = np.abs(marked.astype(np.int16) - original).max(axis=2) > 8
+    assert changed[(painted > 0) & shows].mean() > 0.95
 
 
 @pytest.mark.parametrize("opacity", [0.5, 0.7])
@@ -291,3 +312,15 @@ def test_no_thin_stroke_of_a_letter_is_left(width: int) -> None:
     ink = (marked != original).any(axis=2) & (painted > 0)
     away = np.abs(recovery.pixels.astype(np.int16) - original).max(axis=2)
     assert np.count_nonzero(ink & (away > 40)) < 20
+
+
+def test_paint_of_another_colour_between_the_letters_is_filled() -> None:
+    """A red dot lies too near to the letters to be a mark of its own, and is not under theirs."""
+    original, mask = photo("garment-dfd99721.png"), text_mask()
+    dot = np.zeros_like(mask)
+    cv2.circle(dot, (70, 172), 7, 255, -1)
+    marked = under(under(original, mask, 0.5, (255, 255, 255)), dot, 1, (200, 20, 30))
+    recovery, filled, _ = repaired(marked, dilate(np.maximum(mask, dot), 3))
+    assert recovery.veils
+    assert psnr(recovery.pixels, original, mask) > psnr(filled, original, mask) + 5
+    assert (np.abs(recovery.pixels.astype(int) - (200, 20, 30)).max(axis=2)[dot > 0] > 60).mean() > 0.9
