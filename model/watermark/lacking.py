@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.watermark.evidence import groups as groups_of
 from model.watermark.outline import enclosed
 from model.watermark.palette import palette_of
+from model.watermark.strength import steps as steps_of
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
@@ -38,6 +40,9 @@ _LOW, _FAR = 2.5, 30.0
 _STEEP = 0.12
 #: Error of the template's opacity in its palette.
 _COLOUR_ERROR = 0.02
+#: Blur before the outlines of goods are compared, in px; the most that a step counts, in levels; the product of two
+#: lengths of steps that counts as half; and the correlation from which goods lie alike.
+_SOFT, _STEPS, _EMPTY, _ALIKE = 2.0, 12.0, 200.0, 0.3
 
 
 class Agreement:
@@ -111,17 +116,39 @@ def parts(windows: Pixels, groups: Sequence[NDArray[np.intp]], alpha: Values, co
     through = np.maximum(1 - alpha, 0.05)[..., None]
     found = np.zeros(alpha.shape, np.bool_)
     error = np.full(int(where.sum()), _COLOUR_ERROR, np.float32)
+
+    def shown(index: np.intp) -> tuple[Values, Values]:
+        given = windows[index].astype(np.float32)
+        return given, np.asarray(np.clip((given - alpha[..., None] * colour) / through, 0, 255), np.float32)
+
+    alike = [some for members in groups for some in _alike_here(members, [shown(index)[1] for index in members])]
     for tint in palette_of(alpha[where], colour[where] * alpha[where, None], error):
         agreement = Agreement((alpha.shape[0], alpha.shape[1]), tint, level)
-        for members in groups:
-            given = [windows[index].astype(np.float32) for index in members]
-            clean = [np.clip((one - alpha[..., None] * colour) / through, 0, 255) for one in given]
-            agreement.add(list(zip(given, clean, strict=True)))
+        for members in alike:
+            agreement.add([shown(index) for index in members])
         steps = agreement.steps()
         steep = np.sqrt(np.square(steps).sum(axis=0)) > _STEEP * level
         edge = _significant(agreement.z() * steep)
         found |= enclosed([steps], edge)
     return found
+
+
+def _alike_here(members: NDArray[np.intp], clean: Sequence[Values]) -> list[NDArray[np.intp]]:
+    """Pictures that look alike on the whole, in groups that lie alike around the mark, too.
+
+    Close views look alike beside pictures of whole figures, though no outline of one is an outline of another.
+    ``clean``: their windows without the mark, ``float32 [h, w, 3]``.
+    """
+    fields = np.stack([_outlines(one).ravel() for one in clean])
+    length = np.linalg.norm(fields, axis=1)
+    alike = np.abs(fields @ fields.T) > _ALIKE * (np.outer(length, length) + _EMPTY)
+    return [members[own] for own in groups_of(alike | np.eye(len(members), dtype=np.bool_))]
+
+
+def _outlines(clean: Values) -> Values:
+    """The steps of a window's brightness, at half its size; strong ones count little more than others."""
+    soft = cv2.GaussianBlur(clean, (0, 0), _SOFT)[::2, ::2].mean(axis=2, keepdims=True)
+    return np.clip(steps_of(np.asarray(soft, np.float32)), -_STEPS, _STEPS)
 
 
 def _significant(z: Values) -> Mask:

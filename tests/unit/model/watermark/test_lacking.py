@@ -72,6 +72,14 @@ def test_pictures_that_look_alike_count_as_one() -> None:
     assert not found[:, HALF + 20 :].any()
 
 
+def test_look_alikes_that_lie_apart_around_the_mark_count_each() -> None:
+    pictures, alpha, colour = half_hidden(255, 48, shapes=6)
+    groups = [np.arange(0, 48, 4), *(np.array([number]) for number in range(48) if number % 4)]
+    letters = alpha > 0.25
+    letters[:, : HALF + 20] = False
+    assert parts(np.stack(pictures), groups, known_half(alpha), colour)[letters].mean() > 0.8
+
+
 def test_an_estimate_takes_in_what_its_first_template_lacks() -> None:
     pictures, alpha, _ = half_hidden(130, 48, shapes=6)
     (found,) = estimate(samples(pictures), force=True).templates
