@@ -105,23 +105,43 @@ def _averaged(values: Values) -> Values:
     return np.asarray(cv2.blur(values, (_WINDOW, _WINDOW)), np.float32)
 
 
-def parts(windows: Pixels, groups: Sequence[NDArray[np.intp]], alpha: Values, colour: Values) -> Mask:
+class Shown:
+    """Windows of samples, as given and without the mark of a template."""
+
+    def __init__(self, windows: Pixels, alpha: Values, colour: Values) -> None:
+        """``windows``: ``uint8 [N, h, w, 3]``, aligned; the template over a window, 0 beyond it."""
+        self._windows, self._mark = windows, alpha[..., None] * colour
+        self._through = np.maximum(1 - alpha, 0.05)[..., None]
+
+    def __call__(self, index: np.intp) -> tuple[Values, Values]:
+        """One window as given, and without the mark: ``float32 [h, w, 3]``."""
+        given = self._windows[index].astype(np.float32)
+        return given, np.asarray(np.clip((given - self._mark) / self._through, 0, 255), np.float32)
+
+    def alike(self, groups: Sequence[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+        """``groups`` of pictures that look alike on the whole, parted by what lies around the mark.
+
+        Close views look alike beside pictures of whole figures, though no outline of one is an outline of another.
+        """
+        return [part for members in groups for part in self._parted(members)]
+
+    def _parted(self, members: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+        fields = np.stack([_outlines(self(index)[1]).ravel() for index in members])
+        length = np.linalg.norm(fields, axis=1)
+        alike = np.abs(fields @ fields.T) > _ALIKE * (np.outer(length, length) + _EMPTY)
+        return [members[own] for own in groups_of(alike | np.eye(len(members), dtype=np.bool_))]
+
+
+def parts(shown: Shown, alike: Sequence[NDArray[np.intp]], alpha: Values, colour: Values) -> Mask:
     """The pixels of the mark in the template and around it, with those that it lacks: ``bool [h, w]``.
 
-    ``windows``: ``uint8 [N, h, w, 3]``, aligned; ``groups``: their indices, look-alikes together; ``alpha``
-    (``[h, w]``) and ``colour`` (``[h, w, 3]``): the template over a window, 0 beyond it.
+    ``alike``: indices of windows, look-alikes together; ``alpha`` (``[h, w]``) and ``colour`` (``[h, w, 3]``): the
+    template over a window, 0 beyond it.
     """
     where = alpha > 0.05
     level = float(np.percentile(alpha[where], 75))
-    through = np.maximum(1 - alpha, 0.05)[..., None]
     found = np.zeros(alpha.shape, np.bool_)
     error = np.full(int(where.sum()), _COLOUR_ERROR, np.float32)
-
-    def shown(index: np.intp) -> tuple[Values, Values]:
-        given = windows[index].astype(np.float32)
-        return given, np.asarray(np.clip((given - alpha[..., None] * colour) / through, 0, 255), np.float32)
-
-    alike = [some for members in groups for some in _alike_here(members, [shown(index)[1] for index in members])]
     for tint in palette_of(alpha[where], colour[where] * alpha[where, None], error):
         agreement = Agreement((alpha.shape[0], alpha.shape[1]), tint, level)
         for members in alike:
@@ -131,18 +151,6 @@ def parts(windows: Pixels, groups: Sequence[NDArray[np.intp]], alpha: Values, co
         edge = _significant(agreement.z() * steep)
         found |= enclosed([steps], edge)
     return found
-
-
-def _alike_here(members: NDArray[np.intp], clean: Sequence[Values]) -> list[NDArray[np.intp]]:
-    """Pictures that look alike on the whole, in groups that lie alike around the mark, too.
-
-    Close views look alike beside pictures of whole figures, though no outline of one is an outline of another.
-    ``clean``: their windows without the mark, ``float32 [h, w, 3]``.
-    """
-    fields = np.stack([_outlines(one).ravel() for one in clean])
-    length = np.linalg.norm(fields, axis=1)
-    alike = np.abs(fields @ fields.T) > _ALIKE * (np.outer(length, length) + _EMPTY)
-    return [members[own] for own in groups_of(alike | np.eye(len(members), dtype=np.bool_))]
 
 
 def _outlines(clean: Values) -> Values:
