@@ -160,7 +160,7 @@ def _bounded(spool: Spool, template: Template, places: list[Placement]) -> tuple
     most = (*context, *context)
     reach = [int(min(px, around)) for px, around in zip(free, most, strict=True)]
     shown = lacking.Shown(wide.pixels, alpha, colour)
-    alike = ([shown(index)[1] for index in members] for members in shown.alike(groups(wide.alike)))
+    alike = ([shown(index)[1] for index in members] for members in groups(wide.alike))
     few = could_show(alike, alpha, colour, context, reach)
     top, left, bottom, right = (px if side in few else 0 for side, px in zip(SIDES, reach, strict=True))
     said = [Caution.end_unseen(side, count, len(places)) for side, count in few.items()]
@@ -223,7 +223,7 @@ def _whole(spool: Spool, made: Made, windows: Windows, on_progress: Progress) ->
         wide = replace(wide, without=windows.without, margin=windows.margin)
         known = _widened(alpha > 0, 2)
         shown = lacking.Shown(wide.pixels, alpha, colour)
-        found = lacking.parts(shown, shown.alike(groups(wide.alike)), alpha, colour)
+        found = lacking.parts(shown, groups(wide.alike), alpha, colour)
         if (found & ~known).sum() < _LEAST_LACKING:
             break
         again = template_of(wide, on_progress, _widened(found, 2) | known)

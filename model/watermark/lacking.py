@@ -14,10 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.watermark.evidence import groups as groups_of
 from model.watermark.outline import enclosed
 from model.watermark.palette import palette_of
-from model.watermark.strength import steps as steps_of
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
@@ -40,9 +38,6 @@ _LOW, _FAR = 2.5, 30.0
 _STEEP = 0.12
 #: Error of the template's opacity in its palette.
 _COLOUR_ERROR = 0.02
-#: Blur before the outlines of goods are compared, in px; the most that a step counts, in levels; the product of two
-#: lengths of steps that counts as half; and the correlation from which goods lie alike.
-_SOFT, _STEPS, _EMPTY, _ALIKE = 2.0, 12.0, 200.0, 0.3
 
 
 class Agreement:
@@ -118,24 +113,11 @@ class Shown:
         given = self._windows[index].astype(np.float32)
         return given, np.asarray(np.clip((given - self._mark) / self._through, 0, 255), np.float32)
 
-    def alike(self, groups: Sequence[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
-        """``groups`` of pictures that look alike on the whole, parted by what lies around the mark.
 
-        Close views look alike beside pictures of whole figures, though no outline of one is an outline of another.
-        """
-        return [part for members in groups for part in self._parted(members)]
-
-    def _parted(self, members: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-        fields = np.stack([_outlines(self(index)[1]).ravel() for index in members])
-        length = np.linalg.norm(fields, axis=1)
-        alike = np.abs(fields @ fields.T) > _ALIKE * (np.outer(length, length) + _EMPTY)
-        return [members[own] for own in groups_of(alike | np.eye(len(members), dtype=np.bool_))]
-
-
-def parts(shown: Shown, alike: Sequence[NDArray[np.intp]], alpha: Values, colour: Values) -> Mask:
+def parts(shown: Shown, groups: Sequence[NDArray[np.intp]], alpha: Values, colour: Values) -> Mask:
     """The pixels of the mark in the template and around it, with those that it lacks: ``bool [h, w]``.
 
-    ``alike``: indices of windows, look-alikes together; ``alpha`` (``[h, w]``) and ``colour`` (``[h, w, 3]``): the
+    ``groups``: indices of windows, look-alikes together; ``alpha`` (``[h, w]``) and ``colour`` (``[h, w, 3]``): the
     template over a window, 0 beyond it.
     """
     where = alpha > 0.05
@@ -144,19 +126,13 @@ def parts(shown: Shown, alike: Sequence[NDArray[np.intp]], alpha: Values, colour
     error = np.full(int(where.sum()), _COLOUR_ERROR, np.float32)
     for tint in palette_of(alpha[where], colour[where] * alpha[where, None], error):
         agreement = Agreement((alpha.shape[0], alpha.shape[1]), tint, level)
-        for members in alike:
+        for members in groups:
             agreement.add([shown(index) for index in members])
         steps = agreement.steps()
         steep = np.sqrt(np.square(steps).sum(axis=0)) > _STEEP * level
         edge = _significant(agreement.z() * steep)
         found |= enclosed([steps], edge)
     return found
-
-
-def _outlines(clean: Values) -> Values:
-    """The steps of a window's brightness, at half its size; strong ones count little more than others."""
-    soft = cv2.GaussianBlur(clean, (0, 0), _SOFT)[::2, ::2].mean(axis=2, keepdims=True)
-    return np.clip(steps_of(np.asarray(soft, np.float32)), -_STEPS, _STEPS)
 
 
 def _significant(z: Values) -> Mask:
