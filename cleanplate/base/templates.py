@@ -28,7 +28,7 @@ class TemplateWarning(BaseModel):
 
     code: str = Field(
         description="Stable: `samples_too_few`, `template_unproven`, `mark_doubtful`, `mark_not_everywhere`, "
-        "`samples_unreadable`. Empty for templates that were made before there were codes.",
+        "`end_unseen`, `samples_unreadable`. Empty for templates that were made before there were codes.",
         examples=["mark_not_everywhere"],
     )
     params: dict[str, str | int] = Field(

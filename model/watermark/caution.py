@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from model.errors import TemplateRefused
+from model.watermark.template import Side
 
 
 @dataclass(frozen=True)
@@ -42,4 +43,15 @@ class Caution:
             {"tested": tested, "found": found, "clean": clean},
             f"The mark was found again in {found} of {tested} pictures and is clean in {clean}: look at the sheet "
             "before you use the template.",
+        )
+
+    @classmethod
+    def end_unseen(cls, side: Side, shown: int, samples: int) -> Self:
+        """Beyond a side of the template, hardly a sample could have shown more of the mark."""
+        return cls(
+            "end_unseen",
+            {"side": side, "shown": shown, "samples": samples},
+            f"Only {shown} of {samples} pictures, look-alikes as one, could show more of the mark beyond its {side} "
+            "end: on the others it would lie on its own colour. If it goes on there, add pictures with other goods at "
+            "that place, or use the logo's file or a painted example.",
         )

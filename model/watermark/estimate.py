@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from model.errors import TemplateRefused
 from model.watermark import anchored, lacking, tiled
+from model.watermark.beyond import could_show
 from model.watermark.caution import Caution
 from model.watermark.evidence import groups, shared
 from model.watermark.fields import Sum, field_of, strength_map
@@ -29,7 +30,7 @@ from model.watermark.placings import likeliest
 from model.watermark.remove import remove
 from model.watermark.samples import Sample, Spool, chosen
 from model.watermark.sighting import look
-from model.watermark.template import Quality, Template
+from model.watermark.template import SIDES, Quality, Template
 from model.watermark.windows import Placement, Windows
 
 Values = NDArray[np.float32]
@@ -95,10 +96,10 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
             mark = _one_mark(spool, remaining, on_progress)
             if mark is None or (templates and mark[0].quality.informative < INFORMATIVE):
                 break
-            template, windows = mark
+            template, windows, unseen = mark
             template = tested(template, spool, windows.owners, on_progress)
             try:
-                warnings += _judged(template, force)
+                warnings += [*_judged(template, force), *unseen]
             except TemplateRefused:
                 if not templates:
                     raise
@@ -124,12 +125,14 @@ def read_into(spool: Spool, samples: Sequence[Sample], on_progress: Progress) ->
     return duplicates
 
 
-def _one_mark(spool: Spool, remaining: NDArray[np.intp], on_progress: Progress) -> tuple[Template, Windows] | None:
-    """The template of the mark that most of the remaining samples share, and its windows."""
+def _one_mark(
+    spool: Spool, remaining: NDArray[np.intp], on_progress: Progress
+) -> tuple[Template, Windows, list[Caution]] | None:
+    """The template of the mark that most of the remaining samples share, its windows, and where it may go on unseen."""
     windows = tiled.gather(spool, remaining, on_progress)
     made = template_of(windows, on_progress) if windows is not None else None
     if windows is not None and made is not None:
-        return made[0], windows
+        return made[0], windows, []
     windows = anchored.gather(spool, remaining, on_progress)
     made = template_of(windows, on_progress) if windows is not None else None
     if windows is None or made is None:
@@ -143,7 +146,38 @@ def _one_mark(spool: Spool, remaining: NDArray[np.intp], on_progress: Progress) 
     whole, wide = _whole(spool, made, windows, on_progress)
     if wide is not windows:
         whole, wide = aligned(spool, whole, wide, on_progress)
-    return whole[0], wide
+    template, unseen = _bounded(spool, *whole)
+    return template, wide, unseen
+
+
+def _bounded(spool: Spool, template: Template, places: list[Placement]) -> tuple[Template, list[Caution]]:
+    """The template with the margins in which the samples could not have shown more of it, and what is said of them."""
+    if template.rule.anywhere:
+        return template, []
+    wide, alpha, colour, context = _around(spool, template, places)
+    high, across = template.alpha.shape
+    free = np.median([one.free(spool.sizes[one.owner], (high, across)) for one in places], axis=0)
+    most = (*context, *context)
+    reach = [int(min(px, around)) for px, around in zip(free, most, strict=True)]
+    shown = lacking.Shown(wide.pixels, alpha, colour)
+    alike = ([shown(index)[1] for index in members] for members in groups(wide.alike))
+    few = could_show(alike, alpha, colour, context, reach)
+    top, left, bottom, right = (px if side in few else 0 for side, px in zip(SIDES, reach, strict=True))
+    said = [Caution.end_unseen(side, count, len(places)) for side, count in few.items()]
+    return replace(template, unseen=(top, left, bottom, right)), said
+
+
+def _around(
+    spool: Spool, template: Template, places: list[Placement]
+) -> tuple[Windows, Values, Values, tuple[int, int]]:
+    """Windows with context, the template's opacity and colour over one, and the context in rows and columns."""
+    mark = template.alpha.shape[0], template.alpha.shape[1]
+    # Beyond the pictures their borders repeat: a line would go on for ever.
+    room = np.median([one.room(spool.sizes[one.owner], mark) for one in places], axis=0)
+    down, across = context = _context(mark[0], room[0]), _context(mark[1], room[1])
+    alpha = np.pad(template.alpha, ((down, down), (across, across)))
+    colour = np.pad(template.colour, ((down, down), (across, across), (0, 0)))
+    return cut(spool, places, mark, template.rule, context), alpha, colour, context
 
 
 def aligned(spool: Spool, made: Made, windows: Windows, on_progress: Progress) -> tuple[Made, Windows]:
@@ -185,15 +219,11 @@ def _whole(spool: Spool, made: Made, windows: Windows, on_progress: Progress) ->
     if windows.rule.anywhere:
         return made, windows
     for _ in range(_COMPLETIONS):
-        mark = template.alpha.shape[0], template.alpha.shape[1]
-        # Beyond the pictures their borders repeat: a line would go on for ever.
-        room = np.median([one.room(spool.sizes[one.owner], mark) for one in places], axis=0)
-        down, across = context = _context(mark[0], room[0]), _context(mark[1], room[1])
-        wide = replace(cut(spool, places, mark, template.rule, context), without=windows.without, margin=windows.margin)
-        alpha = np.pad(template.alpha, ((down, down), (across, across)))
-        colour = np.pad(template.colour, ((down, down), (across, across), (0, 0)))
+        wide, alpha, colour, _ = _around(spool, template, places)
+        wide = replace(wide, without=windows.without, margin=windows.margin)
         known = _widened(alpha > 0, 2)
-        found = lacking.parts(wide.pixels, groups(wide.alike), alpha, colour)
+        shown = lacking.Shown(wide.pixels, alpha, colour)
+        found = lacking.parts(shown, groups(wide.alike), alpha, colour)
         if (found & ~known).sum() < _LEAST_LACKING:
             break
         again = template_of(wide, on_progress, _widened(found, 2) | known)

@@ -100,23 +100,34 @@ def _averaged(values: Values) -> Values:
     return np.asarray(cv2.blur(values, (_WINDOW, _WINDOW)), np.float32)
 
 
-def parts(windows: Pixels, groups: Sequence[NDArray[np.intp]], alpha: Values, colour: Values) -> Mask:
+class Shown:
+    """Windows of samples, as given and without the mark of a template."""
+
+    def __init__(self, windows: Pixels, alpha: Values, colour: Values) -> None:
+        """``windows``: ``uint8 [N, h, w, 3]``, aligned; the template over a window, 0 beyond it."""
+        self._windows, self._mark = windows, alpha[..., None] * colour
+        self._through = np.maximum(1 - alpha, 0.05)[..., None]
+
+    def __call__(self, index: np.intp) -> tuple[Values, Values]:
+        """One window as given, and without the mark: ``float32 [h, w, 3]``."""
+        given = self._windows[index].astype(np.float32)
+        return given, np.asarray(np.clip((given - self._mark) / self._through, 0, 255), np.float32)
+
+
+def parts(shown: Shown, groups: Sequence[NDArray[np.intp]], alpha: Values, colour: Values) -> Mask:
     """The pixels of the mark in the template and around it, with those that it lacks: ``bool [h, w]``.
 
-    ``windows``: ``uint8 [N, h, w, 3]``, aligned; ``groups``: their indices, look-alikes together; ``alpha``
-    (``[h, w]``) and ``colour`` (``[h, w, 3]``): the template over a window, 0 beyond it.
+    ``groups``: indices of windows, look-alikes together; ``alpha`` (``[h, w]``) and ``colour`` (``[h, w, 3]``): the
+    template over a window, 0 beyond it.
     """
     where = alpha > 0.05
     level = float(np.percentile(alpha[where], 75))
-    through = np.maximum(1 - alpha, 0.05)[..., None]
     found = np.zeros(alpha.shape, np.bool_)
     error = np.full(int(where.sum()), _COLOUR_ERROR, np.float32)
     for tint in palette_of(alpha[where], colour[where] * alpha[where, None], error):
         agreement = Agreement((alpha.shape[0], alpha.shape[1]), tint, level)
         for members in groups:
-            given = [windows[index].astype(np.float32) for index in members]
-            clean = [np.clip((one - alpha[..., None] * colour) / through, 0, 255) for one in given]
-            agreement.add(list(zip(given, clean, strict=True)))
+            agreement.add([shown(index) for index in members])
         steps = agreement.steps()
         steep = np.sqrt(np.square(steps).sum(axis=0)) > _STEEP * level
         edge = _significant(agreement.z() * steep)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.repair.hole import dilate
+from model.watermark.beyond import goes_on
 from model.watermark.ghost import Ghost, ghost_and_relief, step_of
 from model.watermark.recover import Recovery, distrusted, fused, grounded, unblend
 from model.watermark.sighting import Sighting, look
@@ -82,6 +83,8 @@ class PreparedMark:
     recovery: Recovery
     #: Un-blending alone.
     plain: Outcome
+    #: Whether the picture shows more of the mark than the template has.
+    goes_on: bool = False
 
     @property
     def ghost(self) -> float:
@@ -115,7 +118,7 @@ class Removal:
     changed: Mask
     method: Method
     ghost: float
-    #: Whether the mark is still visible.
+    #: Whether the mark is still visible, or a part of it that the template lacks.
     residual: bool
     strength: float
     shift: tuple[int, int]
@@ -133,7 +136,7 @@ def prepare(pixels: Pixels, template: Template, *, noise: float) -> PreparedMark
         # A strength that is off by its error leaves a ghost. It costs less than the trust in the un-blended values.
         tries = [_unblended(pixels, best.sighting.stronger(factor), template, noise) for factor in _STRENGTHS]
         best = min((best, *tries), key=lambda one: one.plain.excess)
-    return best
+    return replace(best, goes_on=goes_on(pixels, best.sighting, template.unseen))
 
 
 def _unblended(pixels: Pixels, sighting: Sighting, template: Template, noise: float) -> PreparedMark:
@@ -160,7 +163,8 @@ def finish(prepared: PreparedMark, filled: Pixels | None) -> Removal:
     where = np.zeros(prepared.pixels.shape[:2], np.uint8)
     where[prepared.recovery.view][best.changed] = 255
     sighting = prepared.sighting
-    return Removal(result, where, best.method, best.ghost.score, best.shows, sighting.strength, sighting.shift)
+    shows = best.shows or prepared.goes_on
+    return Removal(result, where, best.method, best.ghost.score, shows, sighting.strength, sighting.shift)
 
 
 def _ways(prepared: PreparedMark, fill: Values) -> Iterator[Outcome]:

@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from model.watermark.lattice import Lattice
 Values = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
+#: Px at the top, left, bottom and right of a template.
+Margins = tuple[int, int, int, int]
+Side = Literal["top", "left", "bottom", "right"]
+SIDES: tuple[Side, ...] = ("top", "left", "bottom", "right")
 VERSION = 3
 #: Versions that can be read. The first has no sizes of samples, the second no margins apart from the scale.
 _KNOWN = (1, 2, 3)
@@ -145,6 +149,8 @@ class Template:
     mask: Mask = field(repr=False)
     rule: Rule
     quality: Quality
+    #: How far beyond its sides the samples could not have shown more of the mark.
+    unseen: Margins = (0, 0, 0, 0)
     #: Pictures for people: file name to PNG.
     previews: dict[str, bytes] = field(default_factory=dict, repr=False)
 
@@ -157,6 +163,7 @@ class Template:
             "height": self.alpha.shape[0],
             "rule": asdict(self.rule),
             "quality": asdict(self.quality),
+            "unseen": self.unseen,
         }
         with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr("template.json", json.dumps(document, indent=1) + "\n")
@@ -194,14 +201,16 @@ class Template:
                 rule["sizes"] = tuple((int(high), int(wide)) for high, wide in rule.get("sizes", ()))
                 periods = rule.pop("lattice")
                 lattice = Lattice(*(_vector(periods[name]) for name in ("first", "second"))) if periods else None
+                top, left, bottom, right = (int(px) for px in document.get("unseen", (0, 0, 0, 0)))
+                if not 0 <= min(top, left, bottom, right) <= max(top, left, bottom, right) <= _LONGEST:
+                    raise ValueError("a margin is out of bounds")
                 previews = {
                     entry.filename.removeprefix("previews/"): archive.read(entry)
                     for entry in archive.infolist()
                     if entry.filename.startswith("previews/")
                 }
-                template = cls(
-                    alpha, colour, mask, Rule(**rule, lattice=lattice), Quality(**document["quality"]), previews
-                )
+                quality, unseen = Quality(**document["quality"]), (top, left, bottom, right)
+                template = cls(alpha, colour, mask, Rule(**rule, lattice=lattice), quality, unseen, previews)
         except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError, NotImplementedError) as error:
             raise TemplateRejected("template_unreadable", f"This is not a template's file ({error}).") from None
         if (

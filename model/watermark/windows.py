@@ -40,13 +40,19 @@ class Placement:
             stretch.append(own * growth)
         return replace(self, top=starts[0], left=starts[1], stretch=(stretch[0], stretch[1]))
 
+    def free(self, picture: Size, size: Size) -> tuple[float, float, float, float]:
+        """The distances to the picture's upper, left, lower and right border, in px of the box; of ``size`` there."""
+        before = [max(start, 0.0) / self.factor for start in (self.top, self.left)]
+        after = [
+            max(whole - start - side * self.factor, 0.0) / self.factor
+            for start, whole, side in zip((self.top, self.left), picture, size, strict=True)
+        ]
+        return before[0], before[1], after[0], after[1]
+
     def room(self, picture: Size, size: Size) -> tuple[float, float]:
         """The larger distance to the picture's borders above or below, and left or right, in px of the box."""
-        down, across = (
-            max(start, whole - start - side * self.factor, 0.0) / self.factor
-            for start, whole, side in zip((self.top, self.left), picture, size, strict=True)
-        )
-        return down, across
+        top, left, bottom, right = self.free(picture, size)
+        return max(top, bottom), max(left, right)
 
 
 @dataclass(frozen=True)

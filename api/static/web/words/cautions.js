@@ -6,12 +6,21 @@ import { language, n, t } from "./texts.js";
 /** @import { Caution } from "../net/answers.js" */
 /** @typedef {Caution["params"]} Params */
 
+/** @type {Partial<Record<string, () => string>>} */
+const SIDES = {
+  top: () => t("upper end"),
+  left: () => t("left end"),
+  bottom: () => t("lower end"),
+  right: () => t("right end"),
+};
+
 /** @type {Partial<Record<string, (params: Params) => string>>} */
 const SENTENCES = {
   samples_too_few: (params) => t("Only {known} of {samples} pictures say something about the mark: about {needed} more pictures like these are needed to be sure.", params),
   template_unproven: (params) => t("The mark was found again in {found} of {tested} of its own pictures, and {clean} were clean afterwards: it is not the mark, or not all of it.", params),
   mark_doubtful: () => t("What the pictures share hardly stands out, or still shows when it is taken off: it may be no mark, but the edge of a backdrop for instance."),
   mark_not_everywhere: (params) => t("The mark was found again in {found} of {tested} pictures, and {clean} were clean afterwards: look closely at each sample.", params),
+  end_unseen: (params) => t("Only {shown} of {samples} pictures could show more of the mark beyond its {side}: see on the samples whether it goes on there.", { ...params, side: SIDES[String(params.side)]?.() ?? "" }),
   samples_unreadable: ({ count, names }) => [n("1 picture could not be read", "{count} pictures could not be read", Number(count)), names].join(": "),
 };
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench.marks import Scene, placed, text
 from model.watermark.estimate import estimate, same_mark
-from model.watermark.lacking import parts
+from model.watermark.lacking import Shown, parts
 from model.watermark.template import Quality
 from tests.unit.model.watermark.scenes import samples, texture
 
@@ -40,6 +40,16 @@ def half_hidden(ink: int, count: int, shapes: int = 0) -> tuple[list[NDArray[np.
     return pictures, alpha, ink_colour
 
 
+def found_by(
+    pictures: list[NDArray[np.uint8]], groups: list[NDArray[np.intp]], alpha: Values, colour: Values
+) -> NDArray[np.bool_]:
+    return parts(Shown(np.stack(pictures), alpha, colour), groups, alpha, colour)
+
+
+def each(count: int) -> list[NDArray[np.intp]]:
+    return [np.array([number]) for number in range(count)]
+
+
 def known_half(alpha: Values) -> Values:
     known = alpha.copy()
     known[:, HALF:] = 0
@@ -49,7 +59,7 @@ def known_half(alpha: Values) -> Values:
 @pytest.mark.parametrize("ink", [255, 70])
 def test_letters_that_lie_on_their_own_colour_in_most_pictures_are_found(ink: int) -> None:
     pictures, alpha, colour = half_hidden(ink, 48)
-    found = parts(np.stack(pictures), [np.array([number]) for number in range(48)], known_half(alpha), colour)
+    found = found_by(pictures, each(48), known_half(alpha), colour)
     letters = alpha > 0.25
     letters[:, :HALF] = False
     assert found[letters].mean() > 0.9
@@ -59,7 +69,7 @@ def test_letters_that_lie_on_their_own_colour_in_most_pictures_are_found(ink: in
 
 def test_nothing_is_found_beside_a_mark_that_is_whole() -> None:
     pictures, alpha, colour = half_hidden(255, 48)
-    found = parts(np.stack(pictures), [np.array([number]) for number in range(48)], alpha, colour)
+    found = found_by(pictures, each(48), alpha, colour)
     near = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     assert not (found & ~near).any()
 
@@ -68,7 +78,7 @@ def test_pictures_that_look_alike_count_as_one() -> None:
     pictures, alpha, colour = half_hidden(255, 48)
     # The pictures that show the right half are one and the same product; the others reach 20 px into it.
     groups = [np.arange(0, 48, 4), *(np.array([number]) for number in range(48) if number % 4)]
-    found = parts(np.stack(pictures), groups, known_half(alpha), colour)
+    found = found_by(pictures, groups, known_half(alpha), colour)
     assert not found[:, HALF + 20 :].any()
 
 
