@@ -42,7 +42,8 @@ _SETS, _ROUNDS = 8, 12
 _LEAST_AGREEING, _AGREE = 3, 0.3
 #: Least number of pairs of one set (bench/catalogue.py, draws 3 to 7: 34 at most without a mark).
 _LEAST_PAIRS = 36
-#: Least distance over which the middle 80 % of the places spread, as a share of the side: less is goods in one pose.
+#: Least distance over which the middle 80 % of the places spread along each axis, as a share of the side: goods in one
+#: pose spread along one axis at most (the same draws: .08 to .13 along the other).
 _LEAST_SPREAD = 0.15
 #: Share of the pictures that a window lies in.
 _COVERED = 0.9
@@ -80,7 +81,7 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
         members = one.members
         places, own = one.places[members] / reduced, sizes[members]
         spread = np.quantile(places, 0.9, axis=0) - np.quantile(places, 0.1, axis=0)
-        if one.pairs >= _LEAST_PAIRS and (spread >= _LEAST_SPREAD * np.median(own, axis=0)).any():
+        if one.pairs >= _LEAST_PAIRS and (spread >= _LEAST_SPREAD * np.median(own, axis=0)).all():
             break
     else:
         return None
