@@ -12,7 +12,7 @@
     ├── WeightsRejected    weights_unreadable, weights_mismatch
     │   └── UnknownNetwork
     ├── TemplateRejected   template_unreadable, template_version_unknown
-    ├── TemplateRefused    samples_too_few, mark_not_found, template_unproven
+    ├── TemplateRefused    samples_too_few, mark_not_found, template_unproven, mark_of_goods
     ├── TextReaderMissing  text_marks_missing (transient: another worker may have it)
     ├── EngineClosed       engine_closed (transient)
     ├── DeviceFull         device_out_of_memory (transient)
@@ -168,6 +168,20 @@ class TemplateRefused(ModelError):
             tested=tested,
             found=found,
             clean=clean,
+        )
+
+    @classmethod
+    def of_goods(cls, pictures: int, over_ground: int, over_goods: int, opacity: float) -> Self:
+        """What pictures share at another place in each may be printed on the goods, or be a thing in the pictures."""
+        return cls(
+            "mark_of_goods",
+            f"{pictures} pictures share something that lies at another place in each, and that may belong to the goods "
+            f"or repeat in each picture: it lies over the background in {over_ground} of them, over the goods alone in "
+            f"{over_goods}, with an opacity of {opacity:.2f}. A mark lies over both, lets them through and shows once. "
+            f"{WAYS}",
+            pictures=pictures,
+            over_ground=over_ground,
+            over_goods=over_goods,
         )
 
     @classmethod

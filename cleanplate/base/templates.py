@@ -27,8 +27,9 @@ class TemplateWarning(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     code: str = Field(
-        description="Stable: `samples_too_few`, `template_unproven`, `mark_doubtful`, `mark_not_everywhere`, "
-        "`end_unseen`, `samples_unreadable`. Empty for templates that were made before there were codes.",
+        description="Stable: `samples_too_few`, `template_unproven`, `mark_of_goods`, `mark_doubtful`, "
+        "`mark_scattered`, `mark_not_everywhere`, `end_unseen`, `samples_unreadable`. Empty for templates that were made "
+        "before there were codes.",
         examples=["mark_not_everywhere"],
     )
     params: dict[str, str | int] = Field(

@@ -36,6 +36,16 @@ class Caution:
         )
 
     @classmethod
+    def scattered(cls, pictures: int) -> Self:
+        """The mark lies at another place in each picture."""
+        return cls(
+            "mark_scattered",
+            {"pictures": pictures},
+            f"The mark lies at another place in each of {pictures} pictures, as a print on goods does: look at it "
+            "before it is used.",
+        )
+
+    @classmethod
     def not_everywhere(cls, tested: int, found: int, clean: int) -> Self:
         """A given mark was not found, or not removed, in some of its own pictures."""
         return cls(

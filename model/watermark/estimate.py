@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import TemplateRefused
-from model.watermark import anchored, lacking, tiled
+from model.watermark import anchored, lacking, scattered, tiled
 from model.watermark.beyond import could_show
 from model.watermark.caution import Caution
 from model.watermark.evidence import groups, shared
 from model.watermark.fields import Sum, field_of, strength_map
 from model.watermark.ghost import LEVELS, ghost_of
 from model.watermark.growth import cut, grown
+from model.watermark.lying import Lying, lying_of
 from model.watermark.matte import Matte, regress
 from model.watermark.outline import edges, rough_mask
 from model.watermark.place import place_of
@@ -93,13 +94,18 @@ def estimate(samples: Sequence[Sample], *, force: bool = False, on_progress: Pro
         warnings: list[Caution] = []
         remaining = np.arange(len(spool))
         while len(templates) < _MOST_MARKS and len(remaining) >= FEWEST:
-            mark = _one_mark(spool, remaining, on_progress)
+            mark, lying = _one_mark(spool, remaining, on_progress), None
+            if mark is None and not templates:
+                mark, lying = _scattered(spool, remaining, on_progress)
             if mark is None or (templates and mark[0].quality.informative < INFORMATIVE):
                 break
             template, windows, unseen = mark
             template = tested(template, spool, windows.owners, on_progress)
+            if lying is not None and template.quality.found < _LEAST_FOUND * template.quality.tested:
+                # Goods that lie alike by chance: no template, nor one by force.
+                break
             try:
-                warnings += [*_judged(template, force), *unseen]
+                warnings += [*_judged(template, lying, force), *unseen]
             except TemplateRefused:
                 if not templates:
                     raise
@@ -133,7 +139,30 @@ def _one_mark(
     made = template_of(windows, on_progress) if windows is not None else None
     if windows is not None and made is not None:
         return made[0], windows, []
-    windows = anchored.gather(spool, remaining, on_progress)
+    found = _single(spool, remaining, anchored.gather(spool, remaining, on_progress), on_progress)
+    if found is None:
+        return None
+    template, unseen = _bounded(spool, *found[0])
+    return template, found[1], unseen
+
+
+def _scattered(
+    spool: Spool, remaining: NDArray[np.intp], on_progress: Progress
+) -> tuple[tuple[Template, Windows, list[Caution]] | None, Lying | None]:
+    """The template of a mark that lies at another place in each sample, its windows, and where it lies."""
+    found = _single(spool, remaining, scattered.gather(spool, remaining, on_progress), on_progress)
+    if found is None:
+        return None, None
+    (template, places), windows = found
+    spread = float(np.std([(one.top, one.left) for one in places], axis=0).max())
+    template = replace(template, quality=replace(template.quality, jitter_px=round(spread, 3)))
+    return (template, windows, []), lying_of(spool, template, places)
+
+
+def _single(
+    spool: Spool, remaining: NDArray[np.intp], windows: Windows | None, on_progress: Progress
+) -> tuple[Made, Windows] | None:
+    """The template of a mark that lies in a picture once, and its windows, from those of some samples."""
     made = template_of(windows, on_progress) if windows is not None else None
     if windows is None or made is None:
         return None
@@ -146,8 +175,7 @@ def _one_mark(
     whole, wide = _whole(spool, made, windows, on_progress)
     if wide is not windows:
         whole, wide = aligned(spool, whole, wide, on_progress)
-    template, unseen = _bounded(spool, *whole)
-    return template, wide, unseen
+    return whole, wide
 
 
 def _bounded(spool: Spool, template: Template, places: list[Placement]) -> tuple[Template, list[Caution]]:
@@ -393,14 +421,20 @@ def tested(template: Template, spool: Spool, owners: NDArray[np.intp], on_progre
     return replace(template, quality=replace(template.quality, tested=len(some), found=found, clean=clean))
 
 
-def _judged(template: Template, force: bool) -> list[Caution]:
-    """Warnings about a template.
+def _judged(template: Template, lying: Lying | None, force: bool) -> list[Caution]:
+    """Warnings about a template; ``lying``: where its mark lies, if that is another place in each sample.
 
     Raises:
-        TemplateRefused: there are too few samples that inform, and ``force`` is not set.
+        TemplateRefused: there are too few samples that inform, the self-test fails, or the mark may belong to the
+            goods, and ``force`` is not set.
     """
     warnings = []
     quality = template.quality
+    if lying is not None:
+        of_goods = TemplateRefused.of_goods(lying.pictures, lying.over_ground, lying.over_goods, quality.opacity)
+        if not lying.laid and not force:
+            raise of_goods
+        warnings.append(Caution.forced(of_goods) if not lying.laid else Caution.scattered(lying.pictures))
     known = quality.informative
     if known < INFORMATIVE:
         refusal = TemplateRefused.uninformed(known, quality.samples, INFORMATIVE)

@@ -44,6 +44,7 @@ const REASONS = {
   blob_store_refused: () => [t("The storage of the pictures refused the service"), t("Tell whoever runs the service, then try again.")],
   residual_mark: () => [t("The mark can still be seen"), t("Submit these pictures with a mask that is painted, or have them handed out all the same in a new job.")],
   template_unproven: () => [t("What was found is not the mark, or not all of it"), t("Paint the mark, or choose a known one.")],
+  mark_of_goods: () => [t("What the pictures share may belong to the goods, as a print does"), t("If it is a mark, hand over its own file, or paint it in one picture.")],
   template_unreadable: () => [t("The known mark cannot be read"), t("Have the mark found anew, or paint it.")],
   template_version_unknown: () => [t("The known mark is of another version of the service"), t("Have the mark found anew, or paint it.")],
   template_gone: () => [t("The known mark was deleted"), t("Submit these pictures again in a new job, with another known mark.")],
