@@ -36,7 +36,7 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
     for number, index in enumerate(some):
         on_progress("period", number, len(some))
         autocorrelation.add(luma_field(spool[int(index)]))
-    lattice = autocorrelation.lattice()
+    lattice = autocorrelation.lattice(luma_field(spool[int(index)]) for index in some[:_LEAST_SAMPLES])
     if lattice is None:
         return None
     height, width = _extent(lattice)
@@ -91,32 +91,39 @@ def _places(
 def _matched(
     spool: Spool, places: list[tuple[int, int, int]], height: int, width: int, on_progress: Progress
 ) -> list[tuple[int, int, int]]:
-    """The places, moved by their remaining shifts, without those that do not show the mark."""
+    """The places, moved by their pictures' remaining shifts, without those that do not show the mark."""
+    edge = NULL_PX
     for last in (False, True):
+        fields: dict[int, Sum] = {}
         total = Sum((height, width))
         for number, (owner, top, left) in enumerate(places):
             on_progress("align", number, len(places))
-            total.add(field_of(spool[owner][top : top + height, left : left + width]))
-        mean = total.mean()
-        edge = NULL_PX
-        wanted = np.pad(mean, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
-        moved: list[tuple[int, int, int]] = []
-        agreements: list[float] = []
-        for owner, top, left in places:
-            picture = spool[owner]
-            field = field_of(picture[top : top + height, left : left + width])
-            best = match(np.pad(field, ((0, 0), (0, 0), (edge, edge), (edge, edge))), wanted, _REACH)
-            tall, wide = picture.shape[:2]
-            row, column = top + best.down, left + best.across
-            if 0 <= row <= tall - height and 0 <= column <= wide - width:
-                moved.append((owner, row, column))
-                agreements.append(best.agreement if best.z > 4 else 0.0)
-        bar = 0.3 * float(np.median([one for one in agreements if one > 0] or [1.0]))
-        shown = [place for place, agreement in zip(moved, agreements, strict=True) if agreement > bar]
-        if not _everywhere(spool, moved, set(shown), height, width):
-            return []
-        places = shown if last else moved
-    return places
+            field = field_of(spool[owner][top : top + height, left : left + width])
+            fields.setdefault(owner, Sum((height, width))).add(field)
+            total.add(field)
+        wanted = np.pad(total.mean(), ((0, 0), (0, 0), (edge, edge), (edge, edge)))
+        if last:
+            break
+        # All cells of a picture lie where its pattern does: what one of them lies on must not move it.
+        shifts = {
+            owner: match(np.pad(own.mean(), ((0, 0), (0, 0), (edge, edge), (edge, edge))), wanted, _REACH)
+            for owner, own in fields.items()
+        }
+        places = [(owner, top + shifts[owner].down, left + shifts[owner].across) for owner, top, left in places]
+        places = [place for place in places if _lies_inside(place, spool.sizes[place[0]], height, width)]
+    agreements: list[float] = []
+    for owner, top, left in places:
+        field = field_of(spool[owner][top : top + height, left : left + width])
+        best = match(np.pad(field, ((0, 0), (0, 0), (edge, edge), (edge, edge))), wanted, 0)
+        agreements.append(best.agreement if best.z > 4 else 0.0)
+    bar = 0.3 * float(np.median([one for one in agreements if one > 0] or [1.0]))
+    shown = [place for place, agreement in zip(places, agreements, strict=True) if agreement > bar]
+    return shown if _everywhere(spool, places, set(shown), height, width) else []
+
+
+def _lies_inside(place: tuple[int, int, int], size: tuple[int, int], height: int, width: int) -> bool:
+    _, top, left = place
+    return 0 <= top <= size[0] - height and 0 <= left <= size[1] - width
 
 
 def _everywhere(
