@@ -22,7 +22,7 @@ from model.watermark.evidence import groups, shared
 from model.watermark.fields import Sum, field_of, strength_map
 from model.watermark.ghost import LEVELS, ghost_of
 from model.watermark.growth import cut, grown
-from model.watermark.matte import Matte, regress
+from model.watermark.matte import Matte, regress, repeated
 from model.watermark.outline import edges, rough_mask
 from model.watermark.place import place_of
 from model.watermark.placings import likeliest
@@ -221,18 +221,23 @@ def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = Non
 
     ``hole``: where the mark may lie, ``bool [h, w]``; without it, its outline is looked for.
     """
-    pixels = windows.pixels
+    pixels, lattice = windows.pixels, windows.rule.lattice
     total = Sum(pixels.shape[1:3])
-    for number, members in enumerate(groups(windows.alike) if windows.rule.lattice is None else _each(len(pixels))):
+    for number, members in enumerate(groups(windows.alike) if lattice is None else _each(len(pixels))):
         on_progress("outline", number, len(pixels))
-        total.add(reduce(np.add, (field_of(pixels[index]) for index in members)), len(members))
+        field = reduce(np.add, (field_of(pixels[index]) for index in members))
+        # A part of the cell that lies on goods in one place may show in the next.
+        total.add(field if lattice is None else lattice.averaged(field), len(members))
     if hole is None:
         edge = edges(total)
-        if windows.rule.lattice is None:
+        if lattice is None:
             edge = shared(pixels[:_OUTLINED], windows.alike[:_OUTLINED, :_OUTLINED], edge)
         if edge.sum() < 40:
             return None
-        hole = _widened(rough_mask(pixels, edge, np.ones(len(pixels), np.float32)), 2)
+        hole = rough_mask(pixels, edge, np.ones(len(pixels), np.float32))
+        if lattice is not None:
+            hole = edge | (lattice.averaged(hole.astype(np.float32)) > 0.5)
+        hole = _widened(hole, 2)
     # Some windows are enough to find the hole; the regression in it uses all of them.
     some = np.unique(np.linspace(0, len(pixels) - 1, min(len(pixels), _OUTLINED)).astype(np.intp))
     matte: Matte | None = None
@@ -241,6 +246,8 @@ def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = Non
         if hole.mean() > 0.9 or not hole.any():
             return None
         matte = regress(pixels, hole, used)
+        if lattice is not None:
+            matte = repeated(matte, lattice)
         hole = _widened(_meant(matte), 2)
     assert matte is not None
     on_progress("regress", 2, 2)

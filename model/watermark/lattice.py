@@ -24,6 +24,9 @@ _SHORTEST, _LEAST_Z, _LEAST_SHARE = 24.0, 14.0, 0.55
 #: share of what the coarser one does; the error of whole numbers; and the side over which strength is local, in px.
 _PARTS, _AS_WELL, _WHOLE, _LOCAL = (2, 3, 5), 0.95, 1e-3, 25
 
+#: Most periods between two places of one window.
+_REPETITIONS = 3
+
 
 @dataclass(frozen=True)
 class Lattice:
@@ -73,6 +76,21 @@ class Lattice:
         count = np.maximum(np.bincount(place, minlength=rows * columns), 1)
         cells = [np.bincount(place, plane.ravel(), minlength=rows * columns) / count for plane in field]
         return np.asarray(cells, np.float32).reshape(len(field), rows, columns)
+
+    def averaged(self, values: Values) -> Values:
+        """The mean of ``[..., H, W]`` over all repetitions of each place that lie inside."""
+        height, width = values.shape[-2:]
+        total, count = np.zeros_like(values), np.zeros((height, width), np.float32)
+        reach = np.arange(-_REPETITIONS, _REPETITIONS + 1)
+        every = self.matrix @ np.stack([axis.ravel() for axis in np.meshgrid(reach, reach)])
+        for across, down in np.rint(every).astype(int).T:
+            if abs(down) >= height or abs(across) >= width:
+                continue
+            rows, columns = slice(max(down, 0), height + min(down, 0)), slice(max(across, 0), width + min(across, 0))
+            there = slice(max(-down, 0), height - max(down, 0)), slice(max(-across, 0), width - max(across, 0))
+            total[..., rows, columns] += values[..., there[0], there[1]]
+            count[rows, columns] += 1
+        return np.asarray(total / count, np.float32)
 
     def divided(self, steps: tuple[int, int], parts: int) -> Lattice:
         """The lattice with further cells at ``steps`` of ``parts`` of its periods, by its shortest periods."""
