@@ -60,6 +60,8 @@ _SAME_OPACITY, _CERTAIN_OPACITY, _SAME_ERROR = 0.06, 0.12, 1.5
 _ALIGNMENTS = 2
 #: Windows that the first of two regressions uses.
 _OUTLINED = 50
+#: Regressions that look for more of a mark that repeats over the picture, and how far around it, in px.
+_TILED_ROUNDS, _TILED_PX = 2, 5
 
 
 @dataclass(frozen=True)
@@ -237,20 +239,22 @@ def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = Non
         hole = rough_mask(pixels, edge, np.ones(len(pixels), np.float32))
         if lattice is not None:
             hole = edge | (lattice.averaged(hole.astype(np.float32)) > 0.5)
-        hole = _widened(hole, 2)
+        hole = _widened(hole, 2 if lattice is None else _TILED_PX)
     # Some windows are enough to find the hole; the regression in it uses all of them.
     some = np.unique(np.linspace(0, len(pixels) - 1, min(len(pixels), _OUTLINED)).astype(np.intp))
+    # Parts of letters without an outline come in from those beside them.
+    rounds = [some] * (1 if lattice is None else _TILED_ROUNDS) + [np.arange(len(pixels))]
     matte: Matte | None = None
-    for step, used in enumerate((some, np.arange(len(pixels)))):
-        on_progress("regress", step, 2)
+    for step, used in enumerate(rounds):
+        on_progress("regress", step, len(rounds))
         if hole.mean() > 0.9 or not hole.any():
             return None
         matte = regress(pixels, hole, used)
         if lattice is not None:
             matte = repeated(matte, lattice)
-        hole = _widened(_meant(matte), 2)
+        hole = _widened(_meant(matte), 2 if step == len(rounds) - 2 else _TILED_PX)
     assert matte is not None
-    on_progress("regress", 2, 2)
+    on_progress("regress", len(rounds), len(rounds))
     return _made(windows, matte, total)
 
 
