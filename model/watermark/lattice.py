@@ -99,8 +99,9 @@ class Lattice:
         first, second, third = (axis.ravel() for axis in np.meshgrid(reach, reach, np.arange(parts)))
         every = (self.matrix @ np.stack((first, second))).T + third[:, None] * extra
         every = every[np.argsort(np.round(np.hypot(*every.T), 6), kind="stable")][1:]
-        aside = np.abs(np.cross(every[0], every)) > 0.3 * np.hypot(*every[0]) * np.hypot(*every.T)
-        one, other = every[0], every[int(np.argmax(aside))]
+        one, lengths = every[0], np.hypot(*every.T)
+        aside = np.abs(one[0] * every[:, 1] - one[1] * every[:, 0]) > 0.3 * lengths[0] * lengths
+        other = every[int(np.argmax(aside))]
         return Lattice((float(one[0]), float(one[1])), (float(other[0]), float(other[1])))
 
     def offset(self, row: float, column: float) -> Vector:

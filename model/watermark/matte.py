@@ -107,9 +107,9 @@ def repeated(matte: Matte, lattice: Lattice) -> Matte:
     weight = np.asarray(sure, np.float32)
     total = np.maximum(lattice.averaged(weight), 1e-6)
     opacity = lattice.averaged(matte.alpha * weight) / total
-    colour = (matte.colour * (matte.alpha * weight)[..., None]).transpose(2, 0, 1)
-    ink = lattice.averaged(np.ascontiguousarray(colour)).transpose(1, 2, 0) / np.maximum(opacity * total, 1e-6)[..., None]
-    return replace(matte, alpha=opacity, colour=np.clip(ink, 0, 255))
+    inks = matte.colour.transpose(2, 0, 1) * (matte.alpha * weight)
+    colour = np.clip(lattice.averaged(inks) / np.maximum(opacity * total, 1e-6), 0, 255).transpose(1, 2, 0)
+    return replace(matte, alpha=np.asarray(opacity, np.float32), colour=np.ascontiguousarray(colour, np.float32))
 
 
 def _free(data: Guesses) -> tuple[Values, Values, Values]:

@@ -72,9 +72,7 @@ def _extent(lattice: Lattice) -> tuple[int, int]:
     return (height + 2 * _CONTEXT) | 1, (width + 2 * _CONTEXT) | 1
 
 
-def _places(
-    spool: Spool, indices: NDArray[np.intp], lattice: Lattice, begins: list[Vector]
-) -> list[Place]:
+def _places(spool: Spool, indices: NDArray[np.intp], lattice: Lattice, begins: list[Vector]) -> list[Place]:
     """Sample, top and left of windows inside their pictures, spread over the samples."""
     height, width = _extent(lattice)
     places: list[Place] = []
@@ -93,9 +91,7 @@ def _places(
     return places
 
 
-def _matched(
-    spool: Spool, places: list[Place], height: int, width: int, on_progress: Progress
-) -> list[Place]:
+def _matched(spool: Spool, places: list[Place], height: int, width: int, on_progress: Progress) -> list[Place]:
     """The places, moved by their pictures' remaining shifts, without those that do not show the mark."""
     signs = dict.fromkeys((owner for owner, _, _ in places), 1)
     for number in range(_ALIGNMENTS):
@@ -113,7 +109,7 @@ def _matched(
             signs[owner] *= 1 if best is tries[0] else -1
             moved += [(owner, top + best.down, left + best.across) for _, top, left in cells]
         places = [place for place in moved if _lies_inside(place, spool.sizes[place[0]], height, width)]
-    wanted = _framed(_field(spool, places, height, width, signs) / max(len(places), 1))
+    wanted = _framed(_field(spool, places, height, width, signs) / np.float32(max(len(places), 1)))
     agreements: list[float] = []
     for place in places:
         best = match(_framed(_field(spool, [place], height, width, signs)), wanted, 0)
@@ -143,9 +139,7 @@ def _lies_inside(place: Place, size: tuple[int, int], height: int, width: int) -
     return 0 <= top <= size[0] - height and 0 <= left <= size[1] - width
 
 
-def _everywhere(
-    spool: Spool, places: list[Place], shown: set[Place], height: int, width: int
-) -> bool:
+def _everywhere(spool: Spool, places: list[Place], shown: set[Place], height: int, width: int) -> bool:
     """Whether the mark shows in all quarters of the pictures with cells, at least three quarters."""
     counts = np.zeros((4, 2), int)
     for place in places:
