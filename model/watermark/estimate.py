@@ -60,8 +60,9 @@ _SAME_OPACITY, _CERTAIN_OPACITY, _SAME_ERROR = 0.06, 0.12, 1.5
 _ALIGNMENTS = 2
 #: Windows that the first of two regressions uses.
 _OUTLINED = 50
-#: Regressions that look for more of a mark that repeats over the picture, and how far around it, in px.
-_TILED_ROUNDS, _TILED_PX = 2, 5
+#: Regressions that look for more of a mark that repeats over the picture, how far around it, in px, and the most of the
+#: picture in which they do.
+_TILED_ROUNDS, _TILED_PX, _TILED_SHARE = 2, 5, 0.6
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = Non
         hole = rough_mask(pixels, edge, np.ones(len(pixels), np.float32))
         if lattice is not None:
             hole = edge | (lattice.averaged(hole.astype(np.float32)) > 0.5)
-        hole = _widened(hole, 2 if lattice is None else _TILED_PX)
+        hole = _widened(hole, 2) if lattice is None else _searched(hole)
     # Some windows are enough to find the hole; the regression in it uses all of them.
     some = np.unique(np.linspace(0, len(pixels) - 1, min(len(pixels), _OUTLINED)).astype(np.intp))
     # Parts of letters without an outline come in from those beside them.
@@ -252,10 +253,17 @@ def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = Non
         matte = regress(pixels, hole, used)
         if lattice is not None:
             matte = repeated(matte, lattice)
-        hole = _widened(_meant(matte), 2 if step == len(rounds) - 2 else _TILED_PX)
+        meant = _meant(matte)
+        hole = _widened(meant, 2) if step == len(rounds) - 2 else _searched(meant)
     assert matte is not None
     on_progress("regress", len(rounds), len(rounds))
     return _made(windows, matte, total)
+
+
+def _searched(mask: Mask) -> Mask:
+    """Where more of a mark that repeats over the picture may lie, if enough of the ground stays free."""
+    wide = _widened(mask, _TILED_PX)
+    return wide if wide.mean() < _TILED_SHARE else _widened(mask, 2)
 
 
 def _each(count: int) -> list[NDArray[np.intp]]:
