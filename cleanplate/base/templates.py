@@ -28,8 +28,8 @@ class TemplateWarning(BaseModel):
 
     code: str = Field(
         description="Stable: `samples_too_few`, `template_unproven`, `mark_of_goods`, `mark_doubtful`, "
-        "`mark_scattered`, `mark_not_everywhere`, `end_unseen`, `samples_unreadable`. Empty for templates that were made "
-        "before there were codes.",
+        "`mark_scattered`, `mark_not_everywhere`, `end_unseen`, `samples_unreadable`. Empty for templates that were "
+        "made before there were codes.",
         examples=["mark_not_everywhere"],
     )
     params: dict[str, str | int] = Field(

@@ -24,7 +24,7 @@ from model.watermark.fields import Sum, field_of, strength_map
 from model.watermark.ghost import LEVELS, ghost_of
 from model.watermark.growth import cut, grown
 from model.watermark.lying import Lying, lying_of
-from model.watermark.matte import Matte, regress
+from model.watermark.matte import Matte, regress, repeated
 from model.watermark.outline import edges, rough_mask
 from model.watermark.place import place_of
 from model.watermark.placings import likeliest
@@ -62,6 +62,9 @@ _SAME_OPACITY, _CERTAIN_OPACITY, _SAME_ERROR = 0.06, 0.12, 1.5
 _ALIGNMENTS = 2
 #: Windows that the first of two regressions uses.
 _OUTLINED = 50
+#: Regressions that look for more of a mark that repeats over the picture, how far around it, in px, and the most of the
+#: picture in which they do.
+_TILED_ROUNDS, _TILED_PX, _TILED_SHARE = 2, 5, 0.6
 
 
 @dataclass(frozen=True)
@@ -279,30 +282,46 @@ def template_of(windows: Windows, on_progress: Progress, hole: Mask | None = Non
 
     ``hole``: where the mark may lie, ``bool [h, w]``; without it, its outline is looked for.
     """
-    pixels = windows.pixels
+    pixels, lattice = windows.pixels, windows.rule.lattice
     total = Sum(pixels.shape[1:3])
-    for number, members in enumerate(groups(windows.alike) if windows.rule.lattice is None else _each(len(pixels))):
+    for number, members in enumerate(groups(windows.alike) if lattice is None else _each(len(pixels))):
         on_progress("outline", number, len(pixels))
-        total.add(reduce(np.add, (field_of(pixels[index]) for index in members)), len(members))
+        field = reduce(np.add, (field_of(pixels[index]) for index in members))
+        # A part of the cell that lies on goods in one place may show in the next.
+        total.add(field if lattice is None else lattice.averaged(field), len(members))
     if hole is None:
         edge = edges(total)
-        if windows.rule.lattice is None:
+        if lattice is None:
             edge = shared(pixels[:_OUTLINED], windows.alike[:_OUTLINED, :_OUTLINED], edge)
         if edge.sum() < 40:
             return None
-        hole = _widened(rough_mask(pixels, edge, np.ones(len(pixels), np.float32)), 2)
+        hole = rough_mask(pixels, edge, np.ones(len(pixels), np.float32))
+        if lattice is not None:
+            hole = edge | (lattice.averaged(hole.astype(np.float32)) > 0.5)
+        hole = _widened(hole, 2) if lattice is None else _searched(hole)
     # Some windows are enough to find the hole; the regression in it uses all of them.
     some = np.unique(np.linspace(0, len(pixels) - 1, min(len(pixels), _OUTLINED)).astype(np.intp))
+    # Parts of letters without an outline come in from those beside them.
+    rounds = [some] * (1 if lattice is None else _TILED_ROUNDS) + [np.arange(len(pixels))]
     matte: Matte | None = None
-    for step, used in enumerate((some, np.arange(len(pixels)))):
-        on_progress("regress", step, 2)
+    for step, used in enumerate(rounds):
+        on_progress("regress", step, len(rounds))
         if hole.mean() > 0.9 or not hole.any():
             return None
         matte = regress(pixels, hole, used)
-        hole = _widened(_meant(matte), 2)
+        if lattice is not None:
+            matte = repeated(matte, lattice)
+        meant = _meant(matte)
+        hole = _widened(meant, 2) if step == len(rounds) - 2 else _searched(meant)
     assert matte is not None
-    on_progress("regress", 2, 2)
+    on_progress("regress", len(rounds), len(rounds))
     return _made(windows, matte, total)
+
+
+def _searched(mask: Mask) -> Mask:
+    """Where more of a mark that repeats over the picture may lie, if enough of the ground stays free."""
+    wide = _widened(mask, _TILED_PX)
+    return wide if wide.mean() < _TILED_SHARE else _widened(mask, 2)
 
 
 def _each(count: int) -> list[NDArray[np.intp]]:

@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
 Values = NDArray[np.float32]
+Spectrum = NDArray[np.complex64]
 Vector = tuple[float, float]
 
 #: Shortest period in px; least height of an autocorrelation peak over its noise, and as a share of the highest peak.
 _SHORTEST, _LEAST_Z, _LEAST_SHARE = 24.0, 14.0, 0.55
+#: Parts into which periods are divided, further ones in steps; the least energy that a finer lattice explains, as a
+#: share of what the coarser one does; the error of whole numbers; and the side over which strength is local, in px.
+_PARTS, _AS_WELL, _WHOLE, _LOCAL = (2, 3, 5), 0.95, 1e-3, 25
+
+#: Most periods between two places of one window.
+_REPETITIONS = 3
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,33 @@ class Lattice:
         cells = [np.bincount(place, plane.ravel(), minlength=rows * columns) / count for plane in field]
         return np.asarray(cells, np.float32).reshape(len(field), rows, columns)
 
+    def averaged(self, values: Values) -> Values:
+        """The mean of ``[..., H, W]`` over all repetitions of each place that lie inside."""
+        height, width = values.shape[-2:]
+        total, count = np.zeros_like(values), np.zeros((height, width), np.float32)
+        reach = np.arange(-_REPETITIONS, _REPETITIONS + 1)
+        every = self.matrix @ np.stack([axis.ravel() for axis in np.meshgrid(reach, reach)])
+        for across, down in np.rint(every).astype(int).T:
+            if abs(down) >= height or abs(across) >= width:
+                continue
+            rows, columns = slice(max(down, 0), height + min(down, 0)), slice(max(across, 0), width + min(across, 0))
+            there = slice(max(-down, 0), height - max(down, 0)), slice(max(-across, 0), width - max(across, 0))
+            total[..., rows, columns] += values[..., there[0], there[1]]
+            count[rows, columns] += 1
+        return np.asarray(total / count, np.float32)
+
+    def divided(self, steps: tuple[int, int], parts: int) -> Lattice:
+        """The lattice with further cells at ``steps`` of ``parts`` of its periods, by its shortest periods."""
+        extra = self.matrix @ np.array(steps) / parts
+        reach = np.arange(-parts, parts + 1)
+        first, second, third = (axis.ravel() for axis in np.meshgrid(reach, reach, np.arange(parts)))
+        every = (self.matrix @ np.stack((first, second))).T + third[:, None] * extra
+        every = every[np.argsort(np.round(np.hypot(*every.T), 6), kind="stable")][1:]
+        one, lengths = every[0], np.hypot(*every.T)
+        aside = np.abs(one[0] * every[:, 1] - one[1] * every[:, 0]) > 0.3 * lengths[0] * lengths
+        other = every[int(np.argmax(aside))]
+        return Lattice((float(one[0]), float(one[1])), (float(other[0]), float(other[1])))
+
     def offset(self, row: float, column: float) -> Vector:
         """A shift in bins, as (x, y) in px."""
         rows, columns = self.bins
@@ -96,9 +130,14 @@ class Autocorrelation:
         columns = np.maximum(width - np.arange(self._limit[1]), 0)
         self._overlap += (rows[:, None] * columns[None, :]).astype(np.float32)
 
-    def lattice(self) -> Lattice | None:
-        """The shared period of the pictures; ``None`` without one."""
+    def lattice(self, fields: Iterable[Values]) -> Lattice | None:
+        """The shared period of the pictures; ``None`` without one. ``fields``: those of some of them."""
         z = self._z()
+        coarse = self._coarse(z)
+        return None if coarse is None else _finest(coarse, [rfft2(coarse.fold(one)) for one in fields], z)
+
+    def _coarse(self, z: Values) -> Lattice | None:
+        """The lattice of the highest peaks: the pattern's, or a part of it."""
         peaks = _peaks(z, (self._shape[0] // 2, self._shape[1] // 2))
         if len(peaks) < 2:
             return None
@@ -151,6 +190,39 @@ def _peaks(z: Values, middle: tuple[int, int]) -> list[tuple[float, Vector]]:
     return sorted((peak for peak in peaks if peak[0] > _LEAST_SHARE * top), key=lambda peak: float(np.hypot(*peak[1])))
 
 
+def _finest(lattice: Lattice, spectra: list[Spectrum], z: Values) -> Lattice:
+    """The finest lattice that explains the cells of some pictures, of ``lattice`` and those that refine it.
+
+    Goods hide the middle of most pictures. Places at which two repetitions both show then lie several periods apart,
+    and the highest peaks are multiples of the period.
+
+    ``spectra``: of the cells by ``lattice``; ``z``: the autocorrelation.
+    """
+    bins, inverse = lattice.bins, np.linalg.inv(lattice.matrix)
+    rows, columns = np.rint(np.fft.fftfreq(bins[0], 1 / bins[0])), np.arange(bins[1] // 2 + 1)
+    best, most = lattice, _explained(spectra, np.ones((bins[0], len(columns)), np.bool_), bins)
+    while True:
+        found: tuple[float, Lattice] | None = None
+        for parts in _PARTS:
+            for steps in (*((1, step) for step in range(parts)), (0, 1)):
+                finer = best.divided(steps, parts)
+                if min(np.hypot(*finer.first), np.hypot(*finer.second)) < _SHORTEST:
+                    continue
+                if min(_at(z, finer.first), _at(z, finer.second)) < 0.5 * _LEAST_Z:
+                    continue
+                # A cell that repeats itself has the frequencies of the finer lattice alone.
+                kept = np.ones((bins[0], len(columns)), np.bool_)
+                for across, down in (inverse @ finer.matrix).T:
+                    turns = rows[:, None] * down + columns[None, :] * across
+                    kept &= np.abs(turns - np.rint(turns)) < _WHOLE
+                energy = _explained(spectra, kept, bins)
+                if energy > _AS_WELL * most and (found is None or energy > found[0]):
+                    found = energy, finer
+        if found is None:
+            return best
+        most, best = max(most, found[0]), found[1]
+
+
 def _at(z: Values, vector: Vector, reach: int = 2) -> float:
     row, column = round(vector[1]) + z.shape[0] // 2, round(vector[0]) + z.shape[1] // 2
     part = z[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
@@ -177,22 +249,42 @@ def _refined(z: Values, vector: Vector) -> Vector:
 
 def phases(lattice: Lattice, fields: Iterable[Values], rounds: int = 3) -> list[Vector]:
     """The phase of the pattern in each picture, as (x, y) in px, relative to a common cell."""
-    spectra = [rfft2(lattice.fold(one)) for one in fields]
-    rows, columns = lattice.bins
+    offsets, _ = _stacked([rfft2(lattice.fold(one)) for one in fields], lattice.bins, rounds)
+    return [lattice.offset(row, column) for row, column in offsets]
+
+
+def _stacked(
+    spectra: list[Spectrum], bins: tuple[int, int], rounds: int = 3
+) -> tuple[list[tuple[int, int]], list[Spectrum]]:
+    """The offsets, in bins, at which cells with these spectra agree, and the spectra moved back by them."""
     # The picture with the clearest repetition is the first reference.
     energy = [float((np.abs(one[:, 1:, 1:]) ** 2).sum()) for one in spectra]
-    reference = spectra[int(np.argmax(energy))]
+    total = spectra[int(np.argmax(energy))]
+    own: list[Spectrum] = [np.zeros_like(total)] * len(spectra)
     offsets: list[tuple[int, int]] = []
     for _ in range(rounds):
-        total = np.zeros_like(reference)
-        offsets = []
-        for one in spectra:
-            match = irfft2((one * np.conj(reference)).sum(axis=0), (rows, columns))
-            row, column = (int(value) for value in np.unravel_index(int(np.argmax(match)), match.shape))
+        offsets, turned = [], []
+        for one, before in zip(spectra, own, strict=True):
+            # A picture's own cell would agree with itself wherever it lay before.
+            match = irfft2((one * np.conj(total - before)).sum(axis=0), bins)
+            # Over grounds that are darker than the mark, its edges are turned round.
+            row, column = (int(value) for value in np.unravel_index(int(np.argmax(np.abs(match))), bins))
             offsets.append((row, column))
-            total += one * _turned(row, column, rows, columns)
-        reference = total
-    return [lattice.offset(row, column) for row, column in offsets]
+            turned.append(np.asarray(np.sign(match[row, column]) * one * _turned(row, column, *bins), np.complex64))
+        own, total = turned, np.sum(turned, axis=0)
+    return offsets, own
+
+
+def _explained(spectra: list[Spectrum], kept: NDArray[np.bool_], bins: tuple[int, int]) -> float:
+    """The energy of the cells that the others' frequencies ``kept`` explain, at any local strength."""
+    offsets, own = _stacked([one * kept for one in spectra], bins)
+    total, energy = np.sum(own, axis=0), 0.0
+    for one, before, (row, column) in zip(spectra, own, offsets, strict=True):
+        cell = irfft2(one * _turned(row, column, *bins), bins)
+        others = irfft2(total - before, bins)
+        both, size = (cv2.blur((part * others).sum(axis=0), (_LOCAL, _LOCAL)) for part in (cell, others))
+        energy += float((np.square(both) / np.maximum(size, 1e-3 * size.mean() + 1e-12)).sum())
+    return energy
 
 
 def _turned(row: int, column: int, rows: int, columns: int) -> NDArray[np.complex64]:

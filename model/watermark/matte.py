@@ -7,7 +7,7 @@ opacity is a regression of one parameter, several times less noisy. Level parts 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import cv2
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.watermark.guesses import Guesses
+from model.watermark.lattice import Lattice
 from model.watermark.palette import palette_of
 from model.watermark.strength import Edges
 
@@ -36,6 +37,8 @@ _VISIBLE = 24
 _SMOOTH, _OFF, _GRADIENT = 7, 10.0, 0.15
 #: Error of a sample's strength from the guess of the background.
 _GUESSED = 0.04
+#: Least error of an opacity beside that of its repetitions.
+_LEAST_ERROR = 0.002
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,17 @@ def regress(windows: Pixels, hole: Mask, used: NDArray[np.intp]) -> Matte:
         data.plane(hole.shape, fit.informative),
         data.plane(hole.shape, fit.error),
     )
+
+
+def repeated(matte: Matte, lattice: Lattice) -> Matte:
+    """The matte of a mark that repeats within its window: the same in all repetitions, by their certainty."""
+    sure = np.where(matte.informative > 0, 1 / np.square(np.maximum(matte.error, _LEAST_ERROR)), 0)
+    weight = np.asarray(sure, np.float32)
+    total = np.maximum(lattice.averaged(weight), 1e-6)
+    opacity = lattice.averaged(matte.alpha * weight) / total
+    inks = matte.colour.transpose(2, 0, 1) * (matte.alpha * weight)
+    colour = np.clip(lattice.averaged(inks) / np.maximum(opacity * total, 1e-6), 0, 255).transpose(1, 2, 0)
+    return replace(matte, alpha=np.asarray(opacity, np.float32), colour=np.ascontiguousarray(colour, np.float32))
 
 
 def _free(data: Guesses) -> tuple[Values, Values, Values]:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.watermark.alignment import NULL_PX, match
-from model.watermark.fields import Sum, field_of, luma_field
+from model.watermark.fields import luma_field
 from model.watermark.lattice import Autocorrelation, Lattice, Vector, phases
 from model.watermark.samples import Spool
 from model.watermark.template import Rule
 from model.watermark.windows import Placement, Windows
 
 Values = NDArray[np.float32]
+#: Sample, top and left of a window.
+Place = tuple[int, int, int]
 Progress = Callable[[str, int, int], None]
 
 #: Most samples for the search of the period; most windows in all and of one sample; context around a cell, in px.
 _PERIOD_SAMPLES, _MOST_WINDOWS, _MOST_EACH, _CONTEXT = 60, 240, 8, 10
 #: Most pixels of the samples for the search of the period, and least samples: large samples give more information.
 _PERIOD_PX, _LEAST_SAMPLES = 24_000_000, 16
-_REACH = 4
+#: Farthest that a picture lies from its phase, in px, and rounds in which it is moved.
+_REACH, _ALIGNMENTS = 2, 2
 #: Least share of the cells with the mark in each quarter of the pictures; a single mark with similar parts shows in one
 #: or two quarters only.
 _LEAST_SHARE = 0.5
@@ -36,11 +41,11 @@ def gather(spool: Spool, indices: NDArray[np.intp], on_progress: Progress) -> Wi
     for number, index in enumerate(some):
         on_progress("period", number, len(some))
         autocorrelation.add(luma_field(spool[int(index)]))
-    lattice = autocorrelation.lattice()
+    lattice = autocorrelation.lattice(luma_field(spool[int(index)]) for index in some[:_LEAST_SAMPLES])
     if lattice is None:
         return None
     height, width = _extent(lattice)
-    places: list[tuple[int, int, int]] = []
+    places: list[Place] = []
     # The first few samples rule out most false periods.
     for tried in (some[:_LEAST_SAMPLES], indices):
         begins = phases(lattice, (luma_field(spool[int(index)]) for index in tried))
@@ -67,12 +72,10 @@ def _extent(lattice: Lattice) -> tuple[int, int]:
     return (height + 2 * _CONTEXT) | 1, (width + 2 * _CONTEXT) | 1
 
 
-def _places(
-    spool: Spool, indices: NDArray[np.intp], lattice: Lattice, begins: list[Vector]
-) -> list[tuple[int, int, int]]:
+def _places(spool: Spool, indices: NDArray[np.intp], lattice: Lattice, begins: list[Vector]) -> list[Place]:
     """Sample, top and left of windows inside their pictures, spread over the samples."""
     height, width = _extent(lattice)
-    places: list[tuple[int, int, int]] = []
+    places: list[Place] = []
     each = max(1, min(_MOST_EACH, _MOST_WINDOWS // max(len(indices), 1)))
     rng = np.random.default_rng(0)
     for index, begin in zip(indices, begins, strict=True):
@@ -88,40 +91,55 @@ def _places(
     return places
 
 
-def _matched(
-    spool: Spool, places: list[tuple[int, int, int]], height: int, width: int, on_progress: Progress
-) -> list[tuple[int, int, int]]:
-    """The places, moved by their remaining shifts, without those that do not show the mark."""
-    for last in (False, True):
-        total = Sum((height, width))
-        for number, (owner, top, left) in enumerate(places):
-            on_progress("align", number, len(places))
-            total.add(field_of(spool[owner][top : top + height, left : left + width]))
-        mean = total.mean()
-        edge = NULL_PX
-        wanted = np.pad(mean, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
-        moved: list[tuple[int, int, int]] = []
-        agreements: list[float] = []
-        for owner, top, left in places:
-            picture = spool[owner]
-            field = field_of(picture[top : top + height, left : left + width])
-            best = match(np.pad(field, ((0, 0), (0, 0), (edge, edge), (edge, edge))), wanted, _REACH)
-            tall, wide = picture.shape[:2]
-            row, column = top + best.down, left + best.across
-            if 0 <= row <= tall - height and 0 <= column <= wide - width:
-                moved.append((owner, row, column))
-                agreements.append(best.agreement if best.z > 4 else 0.0)
-        bar = 0.3 * float(np.median([one for one in agreements if one > 0] or [1.0]))
-        shown = [place for place, agreement in zip(moved, agreements, strict=True) if agreement > bar]
-        if not _everywhere(spool, moved, set(shown), height, width):
-            return []
-        places = shown if last else moved
-    return places
+def _matched(spool: Spool, places: list[Place], height: int, width: int, on_progress: Progress) -> list[Place]:
+    """The places, moved by their pictures' remaining shifts, without those that do not show the mark."""
+    signs = dict.fromkeys((owner for owner, _, _ in places), 1)
+    for number in range(_ALIGNMENTS):
+        on_progress("align", number, _ALIGNMENTS)
+        total = _field(spool, places, height, width, signs)
+        moved: list[Place] = []
+        for owner, own in groupby(places, key=itemgetter(0)):
+            # All cells of a picture lie where its pattern does: what one of them lies on must not move it, nor must
+            # a picture agree with itself.
+            cells = list(own)
+            field = _field(spool, cells, height, width, signs)
+            tries = [match(_framed(sign * field), _framed(total - field), _REACH) for sign in (1, -1)]
+            best = max(tries, key=lambda one: one.agreement)
+            # Over grounds that are darker than the mark, its edges are turned round.
+            signs[owner] *= 1 if best is tries[0] else -1
+            moved += [(owner, top + best.down, left + best.across) for _, top, left in cells]
+        places = [place for place in moved if _lies_inside(place, spool.sizes[place[0]], height, width)]
+    wanted = _framed(_field(spool, places, height, width, signs) / np.float32(max(len(places), 1)))
+    agreements: list[float] = []
+    for place in places:
+        best = match(_framed(_field(spool, [place], height, width, signs)), wanted, 0)
+        agreements.append(abs(best.agreement) if abs(best.z) > 4 else 0.0)
+    bar = 0.3 * float(np.median([one for one in agreements if one > 0] or [1.0]))
+    shown = [place for place, agreement in zip(places, agreements, strict=True) if agreement > bar]
+    return shown if _everywhere(spool, places, set(shown), height, width) else []
 
 
-def _everywhere(
-    spool: Spool, places: list[tuple[int, int, int]], shown: set[tuple[int, int, int]], height: int, width: int
-) -> bool:
+def _field(spool: Spool, places: list[Place], height: int, width: int, signs: dict[int, int]) -> Values:
+    """The sum of the normalised gradients of the windows at ``places``: ``float32 [2, h, w]``."""
+    total = np.zeros((2, height, width), np.float32)
+    for owner, cells in groupby(places, key=itemgetter(0)):
+        picture = spool[owner]
+        for _, top, left in cells:
+            total += signs[owner] * luma_field(picture[top : top + height, left : left + width])
+    return total
+
+
+def _framed(field: Values) -> Values:
+    """The field as ``match`` takes it: shifts wrap around."""
+    return np.pad(field, ((0, 0), (NULL_PX, NULL_PX), (NULL_PX, NULL_PX)))[None]
+
+
+def _lies_inside(place: Place, size: tuple[int, int], height: int, width: int) -> bool:
+    _, top, left = place
+    return 0 <= top <= size[0] - height and 0 <= left <= size[1] - width
+
+
+def _everywhere(spool: Spool, places: list[Place], shown: set[Place], height: int, width: int) -> bool:
     """Whether the mark shows in all quarters of the pictures with cells, at least three quarters."""
     counts = np.zeros((4, 2), int)
     for place in places:

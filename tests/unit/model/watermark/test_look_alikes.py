@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.marks import Scene, logo, placed, text
+from bench.marks import Mark, Scene, logo, placed, text, tile
 from model.errors import TemplateRefused
 from model.watermark.estimate import estimate
 from model.watermark.evidence import apart, evidence, look_alikes
@@ -121,6 +121,23 @@ def test_a_mark_in_any_of_four_corners_is_found_in_all_of_them() -> None:
         before = np.square(given.astype(float) - original)[zone].mean()
         after = [np.square(one.pixels.astype(float) - original)[zone].mean() for one in removals if one is not None]
         assert min(after) < before / 4
+
+
+def test_a_repeated_mark_comes_off_goods_in_the_middle_of_white() -> None:
+    cell = tile(72)
+    grey = Mark(cell.coverage, np.full_like(cell.colour, 128))
+    shown = marked_look_alikes([Scene(grey, 0.4, None, sizes=((WIDE, HIGH),))], 30)
+    (template,) = estimate(samples([given for given, _, _ in shown])).templates
+    lattice = template.rule.lattice
+    assert lattice is not None
+    # The staggered rows repeat twice in a cell.
+    assert abs(np.linalg.det(lattice.matrix)) == pytest.approx(cell.coverage.size / 2, rel=0.02)
+    for given, original, alpha in shown[:6]:
+        removal = remove(given, template, noise=0.6)
+        assert removal is not None and not removal.residual
+        zone = alpha > 0.02
+        before = np.square(given.astype(float) - original)[zone].mean()
+        assert np.square(removal.pixels.astype(float) - original)[zone].mean() < before / 10
 
 
 def test_an_opaque_logo_on_white_leaves_white() -> None:
