@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from sqlalchemy import select
 
-from cleanplate.base.masks import FileMask
+from cleanplate.base.masks import FileMask, ImageMask
 from cleanplate.base.options import JobOptions
 from cleanplate.base.settings import Settings
 from storage.blobs import LocalBlobs, S3Blobs, open_blobs
@@ -80,11 +80,12 @@ class Catalogue:
         *,
         options: dict[str, Any] | None = None,
         webhook_url: str | None = None,
+        own_mask: ImageMask | None = None,
         **fields: Any,
     ) -> Job:
         """Submit a job of these files with one mask; ``None`` is an upload whose bytes never arrive.
 
-        ``fields`` are further fields of :class:`NewJob`.
+        ``own_mask``: each image has this one instead. ``fields`` are further fields of :class:`NewJob`.
         """
         files = [*sources, mask]
         uploads = create_uploads(
@@ -93,7 +94,7 @@ class Catalogue:
         for upload, file in zip(uploads, files, strict=True):
             if file is not None:
                 self.blobs.put(upload.key, file, content_type="image/png")
-        images = [NewImage(name=upload.filename, source_upload_id=upload.id) for upload in uploads]
+        images = [NewImage(name=upload.filename, source_upload_id=upload.id, mask=own_mask) for upload in uploads]
         endpoint_id = None if webhook_url is None else self.endpoint(webhook_url)
         return submit_job(
             self.database,

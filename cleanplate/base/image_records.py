@@ -105,6 +105,11 @@ class ImageRecord(Report):
         "invented. Missing: all was.",
     )
     opacity: list[float] | None = Field(default=None, description="Of the translucent marks that were removed, 0 to 1.")
+    learned_from: int | None = Field(
+        default=None,
+        description="Number of the job's pictures from which the mark under the mask was learned. Missing: this "
+        "picture alone told it, or all was filled.",
+    )
     textured: float | None = Field(
         default=None,
         description="Share of the repaired area that has texture copied from the picture, 0 to 1. Missing: none.",

@@ -56,5 +56,7 @@ class RecoveryRecord(TypedDict, total=False):
     recovered: float
     #: Of the marks, 0 to 1, each value once.
     opacity: list[float]
+    #: Number of the job's pictures from which the mark was learned; missing where this picture alone told it.
+    learned_from: int
     #: Share of the hole that has texture copied from the picture, 0 to 1.
     textured: float

@@ -70,10 +70,19 @@ class Recovery:
     taken: Mask | None = field(repr=False, default=None)
     #: Share of the hole that has texture copied from the picture (:mod:`model.repair.texture`).
     textured: float = 0.0
+    #: Opacities of marks that were known beforehand, and the number of pictures that told them
+    #: (:mod:`model.watermark.learned`).
+    opacities: tuple[float, ...] = ()
+    learned_from: int = 0
 
     @property
     def invented(self) -> float:
         return 1 - self.recovered
+
+    @property
+    def every_opacity(self) -> tuple[float, ...]:
+        """Opacities of the marks that were removed."""
+        return *self.opacities, *(veil.opacity for veil in self.veils)
 
 
 def recover(
@@ -171,10 +180,12 @@ def recovery_record(recoveries: Sequence[Recovery]) -> RecoveryRecord:
     textured = sum(recovery.textured for recovery in recoveries) / max(len(recoveries), 1)
     if textured:
         record["textured"] = round(textured, 4)
-    veils = [veil for recovery in recoveries for veil in recovery.veils]
-    if veils:
+    opacities = {round(opacity, 2) for recovery in recoveries for opacity in recovery.every_opacity}
+    if opacities:
         record["recovered"] = round(sum(recovery.recovered for recovery in recoveries) / len(recoveries), 4)
-        record["opacity"] = sorted({round(veil.opacity, 2) for veil in veils})
+        record["opacity"] = sorted(opacities)
+    if learned_from := max((recovery.learned_from for recovery in recoveries), default=0):
+        record["learned_from"] = learned_from
     return record
 
 

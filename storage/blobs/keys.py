@@ -14,3 +14,8 @@ def result_key(tenant_id: str, job_id: str, image_id: str, extension: str) -> st
 def preview_key(tenant_id: str, job_id: str, image_id: str) -> str:
     """The key of an image's preview, before and after."""
     return f"t/{tenant_id}/jobs/{job_id}/previews/{image_id}.webp"
+
+
+def learned_key(tenant_id: str, job_id: str, mask: str) -> str:
+    """The key of what a job's pictures told of the mark under a mask; ``mask``: a digest of it and of its place."""
+    return f"t/{tenant_id}/jobs/{job_id}/learned/{mask}.template"

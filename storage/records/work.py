@@ -89,6 +89,9 @@ class LeasedImage:
     source_url: str | None
     #: The image's own mask, else the job's, as the ledger holds it.
     mask_document: Document | None
+    has_own_mask: bool = False
+    #: Number of images of its job.
+    job_total: int = 1
     #: The file of the mask, or of the template of a mask that ``mask`` names. Blank where there is none.
     mask_key: str
     #: Placement of the file or the boxes on the picture.

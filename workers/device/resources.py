@@ -21,6 +21,7 @@ from cleanplate.base.reports import DeviceReport
 from cleanplate.base.settings import Settings
 from cleanplate.base.weights import find
 from cleanplate.telemetry import tracing
+from model.imaging import Limits
 from storage.blobs import open_blobs
 from storage.blobs.base import Blobs
 from storage.database import Database
@@ -28,6 +29,7 @@ from workers.device.activity import Activity
 from workers.device.coders.pool import Coding, coding_for
 from workers.device.drain import Drain
 from workers.device.images.fetching import Fetcher
+from workers.device.images.learning import LearnedMarks
 from workers.device.images.stages import Stages
 from workers.device.messages import Messages
 from workers.device.networks import Networks
@@ -66,6 +68,12 @@ class Resources:
     def coding(self) -> Coding:
         """Reads and writes the files of pictures."""
         return coding_for(max(self.settings.coders, 0), self.activity, self.settings.stuck_s)
+
+    @functools.cached_property
+    def learned(self) -> LearnedMarks:
+        """The marks that jobs' pictures share under their masks."""
+        limits = Limits(max_bytes=self.settings.max_image_bytes, max_pixels=self.settings.max_image_pixels)
+        return LearnedMarks(self.database, self.blobs, self.fetcher, self.coding, self.drain, limits)
 
     @functools.cached_property
     def stages(self) -> Stages:

@@ -146,6 +146,8 @@ def _leased(row: Any, job: Any, used: template_use.Resolved, earlier_codes: tupl
         source_key=row.source_key,
         source_url=row.source_url,
         mask_document=job.mask if row.mask is None else row.mask,
+        has_own_mask=row.mask is not None,
+        job_total=job.total,
         mask_key=used.mask_key or row.mask_key,
         placement=used.placement,
         templates=used.templates,
@@ -172,11 +174,11 @@ def _earlier_codes(db: Database, connection: Connection, image_ids: list[str]) -
 
 
 def _begin_jobs(db: Database, connection: Connection, job_ids: list[str]) -> dict[str, Any]:
-    """Moves queued jobs to ``running``; returns options, mask and trace of all, by id."""
+    """Moves queued jobs to ``running``; returns options, mask, trace and number of images of all, by id."""
     rows = connection.execute(
-        select(jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask, jobs.c.trace, jobs.c.destination).where(
-            jobs.c.id.in_(job_ids)
-        )
+        select(
+            jobs.c.id, jobs.c.state, jobs.c.options, jobs.c.mask, jobs.c.trace, jobs.c.destination, jobs.c.total
+        ).where(jobs.c.id.in_(job_ids))
     ).all()
     for job_id in sorted(row.id for row in rows if row.state == JobState.QUEUED):
         move_job(db, connection, BEGIN, job_id)

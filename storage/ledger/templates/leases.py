@@ -16,6 +16,7 @@ from cleanplate.base.templates import TemplateProgress
 from storage.database import Database
 from storage.ledger.images.eligibility import is_paused
 from storage.ledger.images.reaper import WORKER_LOST
+from storage.ledger.images.spread import spread_sources
 from storage.ledger.lifecycle.jobs import move_job
 from storage.ledger.lifecycle.templates import insert_template, move_templates
 from storage.ledger.lifecycle.transitions import (
@@ -226,19 +227,9 @@ def _sources(connection: Connection, row: Row[Any]) -> list[SampleSource]:
     """The samples: the uploads in their order, or pictures evenly spread over a job."""
     if row.source_job_id is None:
         return _uploaded(connection, row.tenant_id, spec_of(row).upload_ids)
-    job = connection.execute(select(jobs.c.total).where(jobs.c.id == row.source_job_id)).first()
-    if job is None:
-        return []
-    spread = range(0, job.total, -(-job.total // MOST_SOURCES))
-    query = (
-        select(images.c.name, images.c.source_key, images.c.source_url)
-        .where(images.c.job_id == row.source_job_id, images.c.position.in_(spread))
-        .order_by(images.c.position)
-    )
-    if is_for_job(row):
-        # An image with a mask of its own does not show the mark that is looked for.
-        query = query.where(images.c.mask.is_(None))
-    return [SampleSource(**image._asdict()) for image in connection.execute(query)]
+    # For a job, an image with a mask of its own does not show the mark that is looked for.
+    conditions = [images.c.mask.is_(None)] if is_for_job(row) else []
+    return spread_sources(connection, row.source_job_id, MOST_SOURCES, *conditions)
 
 
 def _uploaded(connection: Connection, tenant_id: str, named: Sequence[str]) -> list[SampleSource]:

@@ -17,13 +17,16 @@ from PIL import Image
 
 from model.imaging import Limits, probe, probe_mask
 from model.imaging.coding import decode
-from model.imaging.mask_files import decode_mask, pixel_mask
+from model.imaging.mask_files import MAX_MARKED_SHARE, decode_mask, pixel_mask
 from model.imaging.metadata.provenance import Label
+from model.imaging.placing import Placement
 from model.repair.marking import Markings
 from model.repair.preview import Preview, preview
 from model.repair.records import RecoveryRecord
 from model.repair.recovery import recovery_record
-from model.repair.task import Repaired, Task, composite, read, recovered, write
+from model.repair.task import Repaired, Task, composite, is_opaque, read, write
+from model.watermark.learned import Painted, learn, recovered_by, sample_of
+from model.watermark.template import Template
 
 #: Masks that many pictures share, decoded and planned once in each process.
 _markings = Markings()
@@ -50,6 +53,8 @@ class Wishes:
     network: str = ""
     #: The job that a label of origin names; empty: the file gets none.
     labelled_job: str = field(default="")
+    #: The mark that the job's pictures share under its mask, where they told one.
+    learned: Template | None = field(default=None)
 
 
 def read_sharing(source: bytes, mask: bytes, **options: Any) -> Task:
@@ -57,14 +62,48 @@ def read_sharing(source: bytes, mask: bytes, **options: Any) -> Task:
     return read(source, mask, markings=_markings, **options)
 
 
+def read_sample(
+    source: bytes,
+    mask: bytes,
+    *,
+    limits: Limits,
+    inverted: bool,
+    threshold: int | None,
+    max_marked_share: float | None,
+    placement: Placement | None,
+) -> Painted | None:
+    """A picture's part for :func:`model.watermark.learned.learn`; ``None`` where it cannot tell anything.
+
+    Raises:
+        ImageRejected, MaskRejected: the picture cannot be worked on, or the mask does not fit it.
+    """
+    page = decode(source, limits).pages[0]
+    views = page.views()
+    if len(views) > 1 or not is_opaque(page):
+        return None
+    painted = decode_mask(
+        mask,
+        limits,
+        width=page.width,
+        height=page.height,
+        inverted=inverted,
+        threshold=threshold,
+        max_marked_share=MAX_MARKED_SHARE if max_marked_share is None else max_marked_share,
+        placement=placement,
+    )
+    return sample_of(views[0].pixels, painted)
+
+
 def finish(task: Task, fills: list[NDArray[np.uint8]], wishes: Wishes) -> Finished:
     """Lay the network's ``fills`` (``uint8 [H, W, 3]``, one for each part) into the picture, recover, write, preview.
 
     Raises as :func:`model.repair.task.write`.
     """
-    recoveries = [recovered(part, composite(part, fill)) for part, fill in zip(task.parts, fills, strict=True)]
+    recoveries = [
+        recovered_by(wishes.learned, part, composite(part, fill)) for part, fill in zip(task.parts, fills, strict=True)
+    ]
     pixels = [recovery.pixels for recovery in recoveries]
-    method = method_of(wishes.network, unblended=any(recovery.veils for recovery in recoveries))
+    method = method_of(wishes.network, unblended=any(recovery.every_opacity for recovery in recoveries))
     label = Label(wishes.labelled_job, method, datetime.now(UTC)) if wishes.labelled_job else None
     repaired = write(task, pixels, output=wishes.output, label=label)
     return Finished(repaired, preview(task, pixels), recovery_record(recoveries), method)
@@ -91,5 +130,17 @@ def rehearse() -> None:
 #: By name.
 WORK: dict[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (probe, probe_mask, pixel_mask, decode_mask, decode, read_sharing, finish, write, preview)
+    for function in (
+        probe,
+        probe_mask,
+        pixel_mask,
+        decode_mask,
+        decode,
+        read_sample,
+        learn,
+        read_sharing,
+        finish,
+        write,
+        preview,
+    )
 }

@@ -23,6 +23,7 @@ from model.text.files import find as find_text
 from model.text.wanted import Wanted, wanted
 from model.watermark.template import Template
 from storage.blobs.keys import preview_key, result_key
+from storage.records import LeasedImage
 from workers.device.coders.work import Wishes, finish, read_sharing
 from workers.device.images.delivery import deliver
 from workers.device.images.fetching import boxes_file, placement_of
@@ -69,10 +70,12 @@ class Steps:
                 text = wanted(image.mask.texts or (), image.mask.areas or ())
                 next_step = functools.partial(self._find_text, context, source, text)
             else:
-                mask = boxes_file(image.mask) if isinstance(image.mask, BoxesMask) else self._masks.get(image.mask_key)
-                next_step = functools.partial(self._decode, context, source, mask)
+                next_step = functools.partial(self._decode, context, source, self._mask_of(image))
         context.facts = self._coding.run(probe, len(source), source, self._limits)
         self._executor.submit_decode(context, next_step, len(source) + context.facts.memory)
+
+    def _mask_of(self, image: LeasedImage) -> bytes:
+        return boxes_file(image.mask) if isinstance(image.mask, BoxesMask) else self._masks.get(image.mask_key)
 
     def _decode(self, context: ImageContext, source: bytes, mask: bytes) -> None:
         options = context.image.options
@@ -183,7 +186,10 @@ class Steps:
     def _encode(self, context: ImageContext, fills: list[NDArray[np.uint8]]) -> None:
         """Lay the fills in and write the file."""
         image, task = context.image, context.decoded_task
-        wishes = Wishes(image.options.output, context.network_words, image.job_id if image.options.label else "")
+        with context.timed("learn"):
+            learned = self._resources.learned.under(image, functools.partial(self._mask_of, image))
+        labelled_job = image.job_id if image.options.label else ""
+        wishes = Wishes(image.options.output, context.network_words, labelled_job, learned)
         with context.timed("encode"):
             finished = self._coding.run(finish, context.nbytes, task, fills, wishes)
         repaired = finished.repaired
