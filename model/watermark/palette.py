@@ -22,13 +22,16 @@ def palette_of(alpha: Values, shift: Values, error: Values) -> Values:
     colours = shift[sure] / np.maximum(alpha[sure, None], 0.05)
     weight = np.square(alpha[sure] / np.maximum(error[sure], 0.01))
     weight = np.asarray(np.minimum(weight, 4 * np.median(weight)), np.float32)
+    if not weight.any():
+        # Most have no opacity at all, as where no mark is: each counts alike.
+        weight = np.ones_like(weight)
     found: list[Values] = []
     left = np.ones(len(colours), np.bool_)
     whole = weight.sum()
     while len(found) < _MOST and weight[left].sum() >= _LEAST_SHARE * whole:
         centre = _mode(np.asarray(colours[left], np.float32), weight[left])
         near = left & (np.linalg.norm(colours - centre, axis=1) < 2 * _RADIUS)
-        if found and weight[near].sum() < _LEAST_SHARE * whole:
+        if not near.any() or (found and weight[near].sum() < _LEAST_SHARE * whole):
             break
         left &= ~near
         centre = np.clip(centre, 0, 255)
