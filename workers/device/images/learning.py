@@ -55,23 +55,27 @@ class LearnedMarks:
     limits: Limits
     _known: Shared[str, Template | None] = field(default_factory=lambda: Shared(_CACHED))
 
-    def under(self, image: LeasedImage, mask: Callable[[], bytes]) -> Template | None:
-        """The mark under the mask of the image's job; ``None`` where nothing is learned. ``mask``: fetches its file.
+    @staticmethod
+    def may_tell(image: LeasedImage) -> bool:
+        """Whether the pictures of its job may tell the mark under the image's mask."""
+        options = image.options
+        return (
+            not image.has_own_mask
+            and image.job_total >= FEWEST
+            and options.method == "auto"
+            and options.result == "picture"
+            and not isinstance(image.mask, TextMask)
+        )
 
-        Pictures that ask at once wait for the first of them.
+    def under(self, image: LeasedImage, mask: Callable[[], bytes]) -> Template | None:
+        """The mark under the mask of the job of an image that :meth:`may_tell`; ``None`` where nothing is learned.
+
+        ``mask``: fetches its file. Pictures that ask at once wait for the first of them.
 
         Raises:
             StorageError: the ledger or the store does not answer.
         """
         options = image.options
-        if (
-            image.has_own_mask
-            or image.job_total < FEWEST
-            or options.method != "auto"
-            or options.result != "picture"
-            or isinstance(image.mask, TextMask)
-        ):
-            return None
         read_by = (image.mask_document, image.mask_key, image.placement.model_dump(mode="json"))
         how = (options.mask_inverted, options.mask_threshold, options.max_marked_share)
         digest = hashlib.sha256(json.dumps((read_by, how), sort_keys=True, default=str).encode()).hexdigest()[:32]

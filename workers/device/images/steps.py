@@ -186,8 +186,10 @@ class Steps:
     def _encode(self, context: ImageContext, fills: list[NDArray[np.uint8]]) -> None:
         """Lay the fills in and write the file."""
         image, task = context.image, context.decoded_task
-        with context.timed("learn"):
-            learned = self._resources.learned.under(image, functools.partial(self._mask_of, image))
+        learned = None
+        if self._resources.learned.may_tell(image):
+            with context.timed("learn"):
+                learned = self._resources.learned.under(image, functools.partial(self._mask_of, image))
         labelled_job = image.job_id if image.options.label else ""
         wishes = Wishes(image.options.output, context.network_words, labelled_job, learned)
         with context.timed("encode"):
