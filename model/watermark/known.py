@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from model.errors import TemplateRefused
 from model.watermark.caution import Caution
-from model.watermark.estimate import INFORMATIVE, Estimate, Progress, read_into, template_of, tested
+from model.watermark.estimate import INFORMATIVE, Estimate, read_into, tested
 from model.watermark.growth import grown, rule_of
 from model.watermark.logo_search import Found, agreed, everywhere, in_likeliest_colours
+from model.watermark.making import Progress, template_of
 from model.watermark.placings import likeliest
 from model.watermark.remove import prepare
 from model.watermark.samples import Sample, Spool

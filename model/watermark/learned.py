@@ -21,8 +21,9 @@ from model.repair.hole import dilate
 from model.repair.recovery import Recovery
 from model.repair.task import Task, recovered
 from model.repair.texture import textured
-from model.watermark.estimate import INFORMATIVE, aligned, template_of
+from model.watermark.estimate import INFORMATIVE, aligned
 from model.watermark.growth import cut
+from model.watermark.making import template_of
 from model.watermark.remove import Method, PreparedMark, finish, prepare
 from model.watermark.samples import Spool
 from model.watermark.template import Rule, Template
