@@ -178,6 +178,8 @@ def _closures(shifts: Values, apart: Mask) -> NDArray[np.intp]:
     for one in range(count):
         for other in np.flatnonzero(apart[one, one + 1 :]) + one + 1:
             third = np.flatnonzero(apart[one] & apart[other])
+            if not third.size:
+                continue
             around = shifts[one, third][:, :, None] + shifts[third, other][:, None]
             apart_by = np.abs(around.reshape(len(third), -1, 1, 2) - shifts[one, other])
             out[one, other] = (apart_by.max(axis=3) <= 2 * _NEAR).any(axis=1).sum(axis=0)

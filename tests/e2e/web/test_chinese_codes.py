@@ -16,6 +16,7 @@ from cleanplate.base.templates import TemplateWarning
 from model.errors import TemplateRefused
 from model.imaging import side_pictures
 from model.watermark.caution import Caution
+from model.watermark.template import SIDES
 from tests.browser import signed_in, state_rights
 from tests.embedded import Embedded
 from tests.running import REPOSITORY
@@ -109,8 +110,13 @@ def test_every_way_to_fail_has_a_chinese_reason(chinese: Page) -> None:
 
 
 def test_every_caution_about_a_found_mark_is_said_in_chinese(chinese: Page) -> None:
-    refused = (TemplateRefused.uninformed(2.0, 9, 20), TemplateRefused.unproven(12, 11, 5))
+    refused = (
+        TemplateRefused.uninformed(2.0, 9, 20),
+        TemplateRefused.unproven(12, 11, 5),
+        TemplateRefused.of_goods(12, 3, 9, 0.95),
+    )
     cautions = [*map(Caution.forced, refused), Caution.doubtful(), Caution.not_everywhere(12, 11, 5)]
+    cautions += [Caution.scattered(24), Caution.end_unseen("left", 1, 24)]
     asked = [{"code": one.code, "params": one.params, "detail": str(one)} for one in cautions]
     asked.append(unreadable_warning({"shirt-1.png": "The file is gone.", "shirt-2.png": "It is cut off."}).model_dump())
     asked.append({"code": "", "params": {}, "detail": "A sentence of an earlier version."})
@@ -124,7 +130,8 @@ def test_every_caution_about_a_found_mark_is_said_in_chinese(chinese: Page) -> N
     assert_chinese(sentences)
     assert len(set(sentences.values())) == len(asked)
     for one in asked:
-        shown = [str(value) for value in one["params"].values()]
+        # A side is said in Chinese too.
+        shown = [str(value) for value in one["params"].values() if value not in SIDES]
         assert [value for value in shown if value not in sentences[one["code"]]] == []
     documented = set(re.findall(r"`(\w+)`", TemplateWarning.model_fields["code"].description or ""))
     assert documented | {""} == {one["code"] for one in asked}

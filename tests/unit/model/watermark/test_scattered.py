@@ -115,3 +115,10 @@ def test_look_alikes_do_not_vote_for_each_other() -> None:
     places = np.random.default_rng(9).uniform(-60, 60, (8, 2)).astype(np.float32)
     shifts = np.repeat((places[None] - places[:, None])[:, :, None], 4, axis=2)
     assert scattering(shifts, np.zeros((8, 8), np.bool_)) == []
+
+
+def test_pictures_of_which_none_is_unlike_two_others_share_no_scattered_mark() -> None:
+    shifts = np.zeros((4, 4, 3, 2), np.float32)
+    apart = np.zeros((4, 4), np.bool_)
+    apart[0, 1] = apart[1, 0] = True
+    assert all(one.pairs <= 1 for one in scattering(shifts, apart))
