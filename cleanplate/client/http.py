@@ -147,11 +147,11 @@ class Client:
         ``idempotency_key``: the same key with the same body gets the same job for 24 hours. With a ``journal``, an
         interrupted submission resumes. Several threads call ``on_uploaded`` with the number of files that arrived.
         """
-        pictures = pictures_of(images, masks, mask)
+        pictures, common = pictures_of(images, masks, mask)
         files = [file for picture in pictures for file in picture.files()]
         return self._submit(
-            lambda uploads: {"images": [picture.body(uploads) for picture in pictures], **mask_fields(mask, uploads)},
-            files=files + mask_files(mask),
+            lambda uploads: {"images": [picture.body(uploads) for picture in pictures], **mask_fields(common, uploads)},
+            files=files + mask_files(common),
             rights=rights, terms=terms, key=idempotency_key, journal=journal, on_uploaded=on_uploaded,
         )  # fmt: skip
 

@@ -265,8 +265,10 @@ def _json_of(value: BaseModel | Mapping[str, Any] | None) -> JsonObject | None:
 
 def pictures_of(
     images: Sequence[Path | Picture], masks: Path | Sequence[Path], mask: MaskOfJob | None
-) -> list[Picture]:
-    """The images as pictures, each with its mask of ``masks``.
+) -> tuple[list[Picture], MaskOfJob | None]:
+    """The images as pictures, each with its mask of ``masks``, and the mask of the job.
+
+    One mask of all pictures is the job's: what is under it can be learned from all of them.
 
     Raises:
         ValueError: the numbers of images and masks do not fit, or a mask is given twice.
@@ -275,10 +277,12 @@ def pictures_of(
     if not isinstance(masks, Path) and not masks:
         if mask is None and any(picture.mask is None for picture in pictures):
             raise ValueError("give masks, a mask of the job, or a mask with each picture")
-        return pictures
+        return pictures, mask
     if mask is not None or any(picture.mask is not None for picture in pictures):
         raise ValueError("give masks either here, with the job or with the pictures")
     own = [masks] * len(pictures) if isinstance(masks, Path) else list(masks)
     if len(own) != len(pictures):
         raise ValueError(f"{len(pictures)} images and {len(own)} masks")
-    return [replace(picture, mask=mask_file) for picture, mask_file in zip(pictures, own, strict=True)]
+    if len(set(own)) == 1:
+        return pictures, own[0]
+    return [replace(picture, mask=mask_file) for picture, mask_file in zip(pictures, own, strict=True)], None
