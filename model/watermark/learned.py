@@ -148,39 +148,46 @@ def _recovery(template: Template, task: Task, filled: Pixels) -> Recovery | None
     removal = finish(prepared, filled)
     if removal.residual or removal.method in (Method.INPAINTED, Method.UNREMOVED):
         return None
-    paint = task.painted > 127
-    alpha = np.zeros(paint.shape, np.float32)
-    alpha[prepared.recovery.view] = prepared.recovery.alpha
-    more = _lacking(template, task.picture.pixels, filled, paint & (dilate(_flags(alpha > _MARK), 2) == 0))
+    # Only the surroundings of the hole: pictures may be large.
+    left, top, wide, tall = extent(task.hole)
+    rows = slice(max(top - _CONTEXT, 0), min(top + tall + _CONTEXT, task.height))
+    columns = slice(max(left - _CONTEXT, 0), min(left + wide + _CONTEXT, task.width))
+    given, guess = (whole[rows, columns] for whole in (task.picture.pixels, filled))
+    hole, paint = np.ascontiguousarray(task.hole[rows, columns]), task.painted[rows, columns] > 127
+    alpha = _alpha_in(prepared, rows, columns)
+    more = _lacking(template, given, guess, paint & (dilate(_flags(alpha > _MARK), 2) == 0))
     if more.sum() > _MOST_LACKING * paint.sum():
         return None
-    inside = (task.hole > 0) & ~more & ~_plain(task, filled)
-    pixels = np.where(inside[..., None], removal.pixels, filled)
+    plain = Ground(given.astype(np.float32), guess.astype(np.float32), hole, hole, task.noise).plain
+    inside = (hole > 0) & ~more & ~plain
     taken = inside & (alpha < _OPAQUE)
+    pixels, taken_in = filled.copy(), np.zeros_like(task.hole)
+    pixels[rows, columns][inside] = removal.pixels[rows, columns][inside]
+    taken_in[rows, columns] = _flags(taken)
     share, opacities = float(taken[paint].mean()), (_level(template) * removal.strength,)
     learned_from = template.quality.samples
-    return Recovery(pixels, share, taken=_flags(taken), opacities=opacities, learned_from=learned_from)
+    return Recovery(pixels, share, taken=taken_in, opacities=opacities, learned_from=learned_from)
 
 
-def _plain(task: Task, filled: Pixels) -> NDArray[np.bool_]:
-    """``bool [H, W]``: where plain ground goes on below the paint, as the fill has it."""
-    left, top, wide, tall = extent(task.hole)
-    view = slice(max(top - _CONTEXT, 0), top + tall + _CONTEXT), slice(max(left - _CONTEXT, 0), left + wide + _CONTEXT)
-    given, guess = task.picture.pixels[view].astype(np.float32), filled[view].astype(np.float32)
-    hole = np.ascontiguousarray(task.hole[view])
-    plain = np.zeros(task.hole.shape, np.bool_)
-    plain[view] = Ground(given, guess, hole, hole, task.noise).plain
-    return plain
+def _alpha_in(prepared: PreparedMark, rows: slice, columns: slice) -> NDArray[np.float32]:
+    """The mark's opacity over a window of the picture: ``float32 [h, w]``."""
+    down, across = prepared.recovery.view
+    alpha = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)
+    high, low = max(down.start, rows.start), min(down.stop, rows.stop)
+    near, far = max(across.start, columns.start), min(across.stop, columns.stop)
+    part = prepared.recovery.alpha[high - down.start : low - down.start, near - across.start : far - across.start]
+    alpha[high - rows.start : low - rows.start, near - columns.start : far - columns.start] = part
+    return alpha
 
 
-def _lacking(template: Template, pixels: Pixels, filled: Pixels, beside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Paint beside the learned mark that differs from the fill as more of the mark would: ``bool [H, W]``.
+def _lacking(template: Template, given: Pixels, guess: Pixels, beside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Paint beside the learned mark that differs from the fill as more of the mark would: ``bool [h, w]``.
 
     What most pictures could not show is not in the template.
     """
     own = template.mask > 0
-    towards = np.median(template.colour[own], axis=0).astype(np.float32) - filled
-    apart = pixels.astype(np.float32) - filled
+    towards = np.median(template.colour[own], axis=0).astype(np.float32) - guess
+    apart = given.astype(np.float32) - guess
     square = np.square(towards).sum(axis=2)
     share = cv2.blur((apart * towards).sum(axis=2) / np.maximum(square, 1), (3, 3))
     like = beside & (share > _LIKE_MARK * _level(template)) & (square > _APART**2)

@@ -65,7 +65,7 @@ def test_a_mark_that_many_pictures_share_is_taken_off_where_one_alone_cannot_tel
         marked, original = under(coverage(), seed)
         task, filled = task_of(marked, painted())
         alone, together = recovered(task, filled), recovered_by(template, task, filled)
-        assert together.learned_from == 16 and together.recovered > 0.9
+        assert together.learned_from == 16 and together.recovered > 0.8
         assert together.every_opacity == pytest.approx((OPACITY,), abs=0.06)
         assert np.array_equal(together.pixels[task.hole == 0], filled[task.hole == 0])
         assert error(together.pixels, original) < 0.5 * error(filled, original)
