@@ -100,7 +100,13 @@ class LearnedMarks:
             sample = self._sample(source, image, mask)
             if sample is not None:
                 samples.append(sample)
-        template = self.coding.run(learn, _MEMORY, samples) if len(samples) >= FEWEST else None
+        template = None
+        try:
+            if len(samples) >= FEWEST:
+                template = self.coding.run(learn, _MEMORY, samples)
+        except (ModelError, CoderLost) as error:
+            # Each picture is repaired for itself all the same.
+            log.warning("mark.not_learned", job=image.job_id, reason=str(error))
         self.blobs.put(key, b"" if template is None else template.to_bytes(), content_type="application/zip")
         seconds = round(time.monotonic() - began, 3)
         log.info("mark.learned", job=image.job_id, samples=len(samples), found=template is not None, seconds=seconds)

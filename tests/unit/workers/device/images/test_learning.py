@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +16,10 @@ from storage.records import ImageState, Job
 from tests.catalogue import Catalogue, pixels_of, png
 from tests.unit.model.watermark.test_learned import coverage, error, painted, under
 from tests.unit.workers.conftest import WorkerOn
+from workers.device.coders.pool import OwnThreads
+from workers.device.coders.work import learn
 from workers.device.images.pipeline import run_shard
+from workers.errors import CoderLost
 
 Pixels = NDArray[np.uint8]
 COUNT = 14
@@ -79,3 +85,22 @@ def test_a_job_whose_pictures_share_no_mark_is_repaired_as_before_and_is_asked_o
     assert [line["found"] for line in logs if line["event"] == "mark.learned"] == [False]
     assert all(image.state is ImageState.SUCCEEDED for image in catalogue.images(job))
     assert all(image.record.learned_from is None for image in catalogue.images(job))
+
+
+class LosesTheLearner(OwnThreads):
+    """Coding whose process dies over what pictures share."""
+
+    def run(self, work: Callable[..., Any], nbytes: int, /, *given: Any, **named: Any) -> Any:
+        if work is learn:
+            raise CoderLost("died")
+        return super().run(work, nbytes, *given, **named)
+
+
+def test_a_process_that_dies_over_learning_costs_no_picture(catalogue: Catalogue, worker_on: WorkerOn) -> None:
+    job = catalogue.submit([png(given) for given, _ in PICTURES], MASK)
+    worker = worker_on(catalogue.settings)
+    vars(worker)["coding"] = LosesTheLearner(worker.activity)
+    with capture_logs() as logs:
+        run_shard(catalogue.ids(job)[:3], worker)
+    assert [line["event"] for line in logs if line["event"].startswith("mark.")] == ["mark.not_learned", "mark.learned"]
+    assert [image.state for image in catalogue.images(job)[:3]] == [ImageState.SUCCEEDED] * 3
