@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import structlog
@@ -37,8 +38,8 @@ log = structlog.get_logger(__name__)
 
 #: What was learned under so many masks is kept in memory.
 _CACHED = 8
-#: Seconds after which no further picture is fetched: what is there has to do.
-_PATIENCE_S = 60.0
+#: Pictures that are fetched at once; seconds after which what is there has to do, and in which the next has to come.
+_FETCHERS, _PATIENCE_S, _LATE_S = 2, 60.0, 10.0
 #: Bytes of memory that learning takes, for the samples of the largest mask.
 _MEMORY = 1 << 30
 
@@ -91,15 +92,9 @@ class LearnedMarks:
 
     def _learn(self, key: str, image: LeasedImage, mask: bytes) -> Template | None:
         began = time.monotonic()
-        samples: list[Painted] = []
-        for source in sources_under_the_jobs_mask(self.database, image.job_id, ENOUGH):
-            if self.drain.begun:
-                return None
-            if time.monotonic() - began > _PATIENCE_S:
-                break
-            sample = self._sample(source, image, mask)
-            if sample is not None:
-                samples.append(sample)
+        samples, are_all = self._samples(image, mask)
+        if self.drain.begun:
+            return None
         template = None
         try:
             if len(samples) >= FEWEST:
@@ -107,14 +102,37 @@ class LearnedMarks:
         except (ModelError, CoderLost) as error:
             # Each picture is repaired for itself all the same.
             log.warning("mark.not_learned", job=image.job_id, reason=str(error))
-        self.blobs.put(key, b"" if template is None else template.to_bytes(), content_type="application/zip")
+        if template is not None or are_all:
+            self.blobs.put(key, b"" if template is None else template.to_bytes(), content_type="application/zip")
         seconds = round(time.monotonic() - began, 3)
         log.info("mark.learned", job=image.job_id, samples=len(samples), found=template is not None, seconds=seconds)
         return template
 
+    def _samples(self, image: LeasedImage, mask: bytes) -> tuple[list[Painted], bool]:
+        """Parts of the job's pictures, and whether all came.
+
+        One that is slow to come is left out: the others do not wait for it.
+        """
+        until = time.monotonic() + _PATIENCE_S
+        pool = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="learn")
+        try:
+            sources = sources_under_the_jobs_mask(self.database, image.job_id, ENOUGH)
+            futures = [pool.submit(self._sample, source, image, mask) for source in sources]
+            pending = set(futures)
+            while pending and time.monotonic() < until:
+                done, pending = wait(pending, timeout=_LATE_S, return_when=FIRST_COMPLETED)
+                if not done:
+                    break
+            arrived = [future.result() for future in futures if future not in pending]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return [sample for sample in arrived if sample is not None], not pending
+
     def _sample(self, source: SampleSource, image: LeasedImage, mask: bytes) -> Painted | None:
         """A picture's part; ``None`` where it cannot be had: its own repair says why."""
         options = image.options
+        if self.drain.begun:
+            return None
         try:
             data = self.fetcher.source(source).data
             memory = self.coding.run(probe, len(data), data, self.limits).memory
