@@ -28,6 +28,11 @@ class Match:
     z: float
 
 
+def framed(field: Values) -> Values:
+    """``field`` (``[..., h, w]``) with the zeros around it that :func:`match` expects."""
+    return np.pad(field, (*((0, 0),) * (field.ndim - 2), (NULL_PX, NULL_PX), (NULL_PX, NULL_PX)))
+
+
 def match(field: Values, expected: Values, reach: int) -> Match:
     """The best shift within ``reach`` px. Both are ``float32 [C, 2, h, w]``; ``expected`` is 0 away from the mark.
 

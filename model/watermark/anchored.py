@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import reduce
 
 import numpy as np
@@ -15,13 +14,12 @@ from model.watermark.frames import ANCHORS, Frame, hypotheses
 from model.watermark.outline import edges
 from model.watermark.samples import Spool
 from model.watermark.template import Rule
-from model.watermark.windows import Placement, Windows
+from model.watermark.windows import Placement, Progress, Windows
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Box = tuple[slice, slice]
-Progress = Callable[[str, int, int], None]
 
 #: Number of samples that evidence is looked for in, and of alignment rounds.
 _SCORED, _ROUNDS = 60, 3

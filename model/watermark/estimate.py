@@ -20,13 +20,13 @@ from model.watermark.caution import Caution
 from model.watermark.evidence import groups
 from model.watermark.growth import cut, grown
 from model.watermark.lying import Lying, lying_of
-from model.watermark.making import Made, Progress, template_of, widened
+from model.watermark.making import Made, template_of, widened
 from model.watermark.place import place_of
 from model.watermark.remove import remove
 from model.watermark.samples import Sample, Spool, chosen
 from model.watermark.sighting import look
 from model.watermark.template import SIDES, Quality, Template
-from model.watermark.windows import Placement, Windows
+from model.watermark.windows import Placement, Progress, Windows
 
 Values = NDArray[np.float32]
 

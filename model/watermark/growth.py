@@ -7,7 +7,6 @@ other corners, or none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -19,10 +18,9 @@ from model.watermark.frames import ANCHORS, SCALES, Scale, Size, side
 from model.watermark.samples import Spool
 from model.watermark.sighting import look, search
 from model.watermark.template import Rule, Template
-from model.watermark.windows import Placement, Windows
+from model.watermark.windows import Placement, Progress, Windows
 
 Pixels = NDArray[np.uint8]
-Progress = Callable[[str, int, int], None]
 Unit = Literal["mark", "px", "side"]
 
 #: Context around the mark in a window, in px of the template.

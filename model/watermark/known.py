@@ -18,14 +18,14 @@ from model.watermark.caution import Caution
 from model.watermark.estimate import INFORMATIVE, Estimate, read_into, tested
 from model.watermark.growth import grown, rule_of
 from model.watermark.logo_search import Found, agreed, everywhere, in_likeliest_colours
-from model.watermark.making import Progress, template_of
+from model.watermark.making import template_of
 from model.watermark.placings import likeliest
 from model.watermark.remove import prepare
 from model.watermark.samples import Sample, Spool
 from model.watermark.search import Shape
 from model.watermark.sighting import look
 from model.watermark.template import Quality, Rule, Template
-from model.watermark.windows import Placement
+from model.watermark.windows import Placement, Progress
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]

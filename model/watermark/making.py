@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import reduce
 
 import cv2
@@ -16,14 +15,12 @@ from model.watermark.matte import Matte, regress, repeated
 from model.watermark.outline import edges, rough_mask
 from model.watermark.placings import likeliest
 from model.watermark.template import Quality, Template
-from model.watermark.windows import Placement, Windows
+from model.watermark.windows import Placement, Progress, Windows
 
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 #: A template and its places in the samples.
 Made = tuple[Template, list[Placement]]
-#: Called with the stage, the finished and the total steps. An exception that it raises ends the work and propagates.
-Progress = Callable[[str, int, int], None]
 
 #: Border of the template around the mark, in px.
 _MARGIN = 4

@@ -10,24 +10,22 @@ What goods carry, as a maker's print, lies at another place in each picture, too
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-from model.watermark.alignment import NULL_PX, match
+from model.watermark.alignment import framed, match
 from model.watermark.fields import Sum, field_of, luma_field
 from model.watermark.frames import resized
 from model.watermark.growth import cut
 from model.watermark.samples import Spool
 from model.watermark.template import Rule
-from model.watermark.windows import Placement, Windows
+from model.watermark.windows import Placement, Progress, Windows
 
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Progress = Callable[[str, int, int], None]
 
 #: Most samples that are compared with each other, and longest side of their reduced views, in px.
 _COMPARED, _LONGEST = 40, 320
@@ -229,9 +227,8 @@ def _aligned(
         for number, window in enumerate(windows):
             on_progress("align", number, len(windows))
             total.add(field_of(window))
-        borders = ((0, 0), (0, 0), (NULL_PX, NULL_PX), (NULL_PX, NULL_PX))
-        wanted = np.pad(total.mean(), borders)
-        matches = [match(np.pad(field_of(window), borders), wanted, _REACH) for window in windows]
+        wanted = framed(total.mean())
+        matches = [match(framed(field_of(window)), wanted, _REACH) for window in windows]
         places = [
             replace(one, top=one.top + found.down, left=one.left + found.across)
             for one, found in zip(places, matches, strict=True)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.watermark.alignment import NULL_PX, match
+from model.watermark.alignment import framed, match
 from model.watermark.fields import luma_field
 from model.watermark.lattice import Autocorrelation, Lattice, Vector, phases
 from model.watermark.samples import Spool
 from model.watermark.template import Rule
-from model.watermark.windows import Placement, Windows
+from model.watermark.windows import Placement, Progress, Windows
 
 Values = NDArray[np.float32]
 #: Sample, top and left of a window.
 Place = tuple[int, int, int]
-Progress = Callable[[str, int, int], None]
 
 #: Most samples for the search of the period; most windows in all and of one sample; context around a cell, in px.
 _PERIOD_SAMPLES, _MOST_WINDOWS, _MOST_EACH, _CONTEXT = 60, 240, 8, 10
@@ -103,16 +101,16 @@ def _matched(spool: Spool, places: list[Place], height: int, width: int, on_prog
             # a picture agree with itself.
             cells = list(own)
             field = _field(spool, cells, height, width, signs)
-            tries = [match(_framed(sign * field), _framed(total - field), _REACH) for sign in (1, -1)]
+            tries = [match(framed(sign * field), framed(total - field), _REACH) for sign in (1, -1)]
             best = max(tries, key=lambda one: one.agreement)
             # Over grounds that are darker than the mark, its edges are turned round.
             signs[owner] *= 1 if best is tries[0] else -1
             moved += [(owner, top + best.down, left + best.across) for _, top, left in cells]
         places = [place for place in moved if _lies_inside(place, spool.sizes[place[0]], height, width)]
-    wanted = _framed(_field(spool, places, height, width, signs) / np.float32(max(len(places), 1)))
+    wanted = framed(_field(spool, places, height, width, signs) / np.float32(max(len(places), 1)))
     agreements: list[float] = []
     for place in places:
-        best = match(_framed(_field(spool, [place], height, width, signs)), wanted, 0)
+        best = match(framed(_field(spool, [place], height, width, signs)), wanted, 0)
         agreements.append(abs(best.agreement) if abs(best.z) > 4 else 0.0)
     bar = 0.3 * float(np.median([one for one in agreements if one > 0] or [1.0]))
     shown = [place for place, agreement in zip(places, agreements, strict=True) if agreement > bar]
@@ -120,18 +118,13 @@ def _matched(spool: Spool, places: list[Place], height: int, width: int, on_prog
 
 
 def _field(spool: Spool, places: list[Place], height: int, width: int, signs: dict[int, int]) -> Values:
-    """The sum of the normalised gradients of the windows at ``places``: ``float32 [2, h, w]``."""
-    total = np.zeros((2, height, width), np.float32)
+    """The sum of the normalised gradients of the windows at ``places``: ``float32 [1, 2, h, w]``."""
+    total = np.zeros((1, 2, height, width), np.float32)
     for owner, cells in groupby(places, key=itemgetter(0)):
         picture = spool[owner]
         for _, top, left in cells:
             total += signs[owner] * luma_field(picture[top : top + height, left : left + width])
     return total
-
-
-def _framed(field: Values) -> Values:
-    """The field as ``match`` takes it: shifts wrap around."""
-    return np.pad(field, ((0, 0), (NULL_PX, NULL_PX), (NULL_PX, NULL_PX)))[None]
 
 
 def _lies_inside(place: Place, size: tuple[int, int], height: int, width: int) -> bool:

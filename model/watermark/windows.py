@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from model.watermark.place import Place
 from model.watermark.template import Rule
 
 Values = NDArray[np.float32]
+#: Called with the stage, the finished and the total steps. An exception that it raises ends the work and propagates.
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ def read_sample(
     mask: bytes,
     *,
     limits: Limits,
-    inverted: bool,
-    threshold: int | None,
+    mask_inverted: bool,
+    mask_threshold: int | None,
     max_marked_share: float | None,
     placement: Placement | None,
 ) -> Painted | None:
@@ -86,8 +86,8 @@ def read_sample(
         limits,
         width=page.width,
         height=page.height,
-        inverted=inverted,
-        threshold=threshold,
+        inverted=mask_inverted,
+        threshold=mask_threshold,
         max_marked_share=MAX_MARKED_SHARE if max_marked_share is None else max_marked_share,
         placement=placement,
     )

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 import requests
 from requests_hardened.ip_filter import InvalidIPAddress
@@ -95,6 +96,17 @@ def placement_of(image: LeasedImage) -> Placement | None:
     """How the mask is laid on the picture; ``None``: it has the picture's size or shape."""
     anchor = image.placement.anchor
     return None if anchor is None else Placement(anchor, image.placement.scale)
+
+
+def reading_of(image: LeasedImage) -> dict[str, Any]:
+    """How the file of the image's mask is read: options of :func:`model.repair.task.read` of these names."""
+    options = image.options
+    return {
+        "mask_inverted": options.mask_inverted,
+        "mask_threshold": options.mask_threshold,
+        "max_marked_share": options.max_marked_share,
+        "placement": placement_of(image),
+    }
 
 
 def fetch(url: str, settings: Settings) -> bytes:

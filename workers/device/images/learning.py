@@ -1,7 +1,7 @@
 """The mark under a job's mask, learned from some of the job's pictures.
 
 It is a file of the job: the first process that needs it makes it, all others read it. What it is made of follows from
-the job alone, so that two processes at once make the same.
+the job alone, but for pictures that are slow to come, so that two processes at once make the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from storage.records import LeasedImage, SampleSource
 from workers.device.coders.pool import Coding
 from workers.device.coders.work import read_sample
 from workers.device.drain import Drain
-from workers.device.images.fetching import Fetcher, placement_of
+from workers.device.images.fetching import Fetcher, reading_of
 from workers.errors import CoderLost, SourceError
 
 log = structlog.get_logger(__name__)
@@ -130,7 +130,6 @@ class LearnedMarks:
 
     def _sample(self, source: SampleSource, image: LeasedImage, mask: bytes) -> Painted | None:
         """A picture's part; ``None`` where it cannot be had: its own repair says why."""
-        options = image.options
         if self.drain.begun:
             return None
         try:
@@ -142,10 +141,7 @@ class LearnedMarks:
                 data,
                 mask,
                 limits=self.limits,
-                inverted=options.mask_inverted,
-                threshold=options.mask_threshold,
-                max_marked_share=options.max_marked_share,
-                placement=placement_of(image),
+                **reading_of(image),
             )
         except (ModelError, SourceError, CoderLost, BlobNotFound) as error:
             log.info("mark.sample_left_out", job=image.job_id, name=source.name, reason=str(error))

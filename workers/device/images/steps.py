@@ -26,7 +26,7 @@ from storage.blobs.keys import preview_key, result_key
 from storage.records import LeasedImage
 from workers.device.coders.work import Wishes, finish, read_sharing
 from workers.device.images.delivery import deliver
-from workers.device.images.fetching import boxes_file, placement_of
+from workers.device.images.fetching import boxes_file, reading_of
 from workers.device.images.found_mask import marks_result, mask_result
 from workers.device.images.image_context import ImageContext
 from workers.device.images.outcomes import ResultFile, result_extension, sha256, success
@@ -88,10 +88,7 @@ class Steps:
                 limits=self._limits,
                 dilation_px=options.dilation_px,
                 feather_px=options.feather_px,
-                mask_inverted=options.mask_inverted,
-                mask_threshold=options.mask_threshold,
-                max_marked_share=options.max_marked_share,
-                placement=placement_of(context.image),
+                **reading_of(context.image),
                 method=options.method,
                 texture=options.texture,
                 costs=inpainter.costs,
