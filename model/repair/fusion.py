@@ -80,7 +80,7 @@ def fused(ground: Ground, veil: LaidVeil) -> tuple[Values, Values]:
     share = np.where(kept, 1, share)
     # Beside the mark JPEG spreads its colour.
     near = cv2.dilate((~kept).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    false = ground.plain | _false_share(ground, veil, pixels) | _strange(ground, kept & ~veil.rest & ~near)
+    false = ground.plain | _false_share(ground, veil, pixels, kept) | _strange(ground, kept & ~veil.rest & ~near)
     pixels = np.where(veil.rest[..., None], veil.instead, pixels)
     pixels = np.where(false[..., None], ground.guess, pixels)
     share = np.where(veil.rest | false, 0, share)
@@ -101,15 +101,16 @@ def _strange(ground: Ground, kept: Flags) -> Flags:
     return np.asarray(kept & (local > _STRANGE * share))
 
 
-def _false_share(ground: Ground, veil: LaidVeil, pixels: Values) -> Flags:
+def _false_share(ground: Ground, veil: LaidVeil, pixels: Values, kept: Flags) -> Flags:
     """``bool [H, W]``: pixels of calm ground in which the mark has another share than its shape says.
 
     Between narrow letters a shape closes, and a soft rim is wider than it: ``pixels`` is then far from the fill, which
-    is nearly right there, and the fill under another share of the mark is what the marked picture shows.
+    is nearly right there, and the fill under another share of the mark is what the marked picture shows. What would be
+    ``kept`` without any share of it is another mark's, as an outline is.
     """
     limit = np.square(ground.error) + ground.noise**2
     contrary = np.square(pixels - ground.guess).mean(axis=2) > _CONTRARY * limit
     added, shift = veil.colour - ground.guess, ground.marked - ground.guess
     share = (shift * added).sum(axis=2) / np.maximum(np.square(added).sum(axis=2), 1)
     rest = np.square(shift - np.clip(share, 0, veil.opacity)[..., None] * added).mean(axis=2)
-    return np.asarray(ground.inside & (ground.error < _CALM) & contrary & (rest < _EXPLAINED * limit))
+    return np.asarray(ground.inside & (ground.error < _CALM) & contrary & (kept | (rest < _EXPLAINED * limit)))

@@ -17,9 +17,10 @@ from model.repair.unblending import without_light
 Mask = NDArray[np.uint8]
 #: Mean step between neighbours of the surroundings, in levels: larger ones are edges of the picture.
 _MOST_STEP, _LEAST_STEP = 100.0, 0.8
-#: Plain ground: the most deviation of the known pixels about their mean and of the guess from it, in levels, the sigma
-#: of these means, and the depth to which a hole hides nothing else, in px.
-_DEVIATION, _AWAY, _PLAIN_PX, SHALLOW_PX = 2.5, 3.0, 6.0, 12.0
+#: Plain ground: most known pixels are this near to their mean, in levels (in rounds that leave out the others), the
+#: share that is enough, the most deviation of the guess from the mean, the sigma of these means, and the depth to which
+#: a hole hides nothing else, in px.
+_NEARER, _MOST_OF, _AWAY, _PLAIN_PX, SHALLOW_PX = (40.0, 20.0, 4.0), 0.85, 3.0, 6.0, 12.0
 
 
 class Below(NamedTuple):
@@ -88,13 +89,16 @@ class Ground:
     @cached_property
     def plain(self) -> Flags:
         """``bool [H, W]``: where plain ground surely goes on in the hole: the guess is right there."""
-        known = np.where(self.inside, np.float32(0), np.float32(1))[..., None]
-        count = np.maximum(_local(known), 1e-3)[..., None]
-        mean = _local(self.marked * known) / count
-        away = np.square(self.marked - mean) * known
-        deviation = _local(away) / count
-        off = _local(np.square(self.guess - mean) * (1 - known)) / np.maximum(1 - count, 1e-3)
-        calm = (deviation.max(axis=2) < _DEVIATION**2) & (off.max(axis=2) < _AWAY**2)
+        known = np.where(self.inside, np.float32(0), np.float32(1))
+        count = np.maximum(_local(known), 1e-3)
+        mean: Values = np.zeros_like(self.marked)
+        near = known
+        for most in _NEARER:
+            weighted = _local(self.marked * near[..., None])
+            mean = np.asarray(weighted / np.maximum(_local(near), 1e-3)[..., None], np.float32)
+            near = np.where(np.abs(self.marked - mean).max(axis=2) < most, known, np.float32(0))
+        off = _local(np.square(self.guess - mean) * (1 - known)[..., None]) / np.maximum(1 - count, 1e-3)[..., None]
+        calm = (_local(near) > _MOST_OF * count) & (off.max(axis=2) < _AWAY**2)
         return np.asarray(self.inside & calm & (self.depth < SHALLOW_PX))
 
     @property

@@ -33,27 +33,47 @@ Method = Literal["auto", "recover", "fill"]
 #: The errors of a fill, and with them the bounds below, are known for holes this much wider than the paint, in px.
 _SEEN_PX = 3
 #: Sides of a window in which a mark is fitted; a larger part is fitted in its fullest window, and checked as a whole.
-_LARGEST_SIDE = 320
+#: The mark that several parts share is sought in a smaller one.
+_LARGEST_SIDE, _SHARED_SIDE = 512, 320
 #: Most parts that are fitted for themselves, the largest; most parts of a mask whose blobs may be two marks; and levels
 #: of detail beyond which a border counts no more.
 _MOST_FITTED, _MOST_SPLIT, _MOST_DETAIL = 4, 2, 60.0
+#: Levels by which the light that two marks add differs if they are not one; opacity and colour alone may be traded.
+_OTHER_LIGHT = 20.0
 #: Error of the coding of pixels whose file is not known, in levels.
 UNKNOWN_NOISE = 2.0
 #: Radius of the guess without the network, in px. A mark ends inside where its shape has less than this, in the mean,
 #: in the paint's outer 2 px, and the fit's residual is less than this.
 _GUESS_PX, _MOST_AT_BORDER, _MOST_RESIDUAL_INSIDE = 3, 0.1, 1.5
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
-_MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.8, 0.1, 0.08, 1.6
+_MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.87, 0.1, 0.14, 1.15
+_MOST_COLOURED_ERROR, _MOST_COLOURED_RESIDUAL = 0.06, 1.3
+#: Beyond this opacity little of the picture passes through: its error has to be smaller, and the guess no better than
+#: this, in levels.
+_DENSE, _MOST_DENSE_ERROR, _LEAST_DENSE_UNCERTAINTY = 0.8, 0.025, 11.0
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
+#: A mark of known paint, or a white one whose opacity has at most this error, may explain this much less, in
+#: log-likelihood for each painted pixel; the last: one of known colour.
+_CLOSELY, _TOLD_GAIN, _KNOWN_GAIN = 0.01, 0.15, 0.05
+#: Least step from the picture to the mark in errors of the guess (the second: of white marks, which goods seldom pass
+#: for), if the mark keeps clear of the paint's border, as marks do that were painted over; and how much more if it
+#: reaches it as often as anything else, as goods do. Marks that fill the paint by more than the last share reach it of
+#: course.
+_LEAST_STEP, _LEAST_WHITE_STEP, _MORE_AT_BORDER, _FILLING = 1.0, 0.5, 2.5, 0.7
 #: An outline's share of the paint over its body's: with more, a mark was found in the gaps of another.
 _MOST_REST = 2.0
 #: Marks of other colours than nearly white and black, which are this far from them in levels, need a larger gain. The
 #: picture has to go on between them, or parts of an object pass for a mark.
 _LEAST_COLOURED_GAIN, _MOST_BESIDE_COLOURED, _COLOURED = 0.1, 4.0, 40.0
-#: A mark that is lighter than this, in levels, and covers less of the paint than this has a shadow, if at least this
-#: opacity of black is left below it, and this many times its standard error.
-_LIGHT, _MOST_SHADOWED, _LEAST_SHADE, _CLEAR = 128.0, 0.5, 0.02, 2.0
-_MOST_MARKED_DISTANCE, _MOST_COLOUR_DISTANCE, _MOST_OTHER_DISTANCE = 9.0, 8.5, 2.35
+#: A mark that covers less of the paint than this, and has no outline on so many of its sides, has a shadow, if at least
+#: this opacity of black is left below it, and this many times its standard error, in marks lighter than this, in
+#: levels, or in darker ones of a colour: a paint that is too dark and too thin leaves it. If more than the last is
+#: lacking, the paint is too dark.
+_MOST_SHADOWED, _OUTLINED, _LEAST_SHADE, _CLEAR, _LIGHT, _VERY_CLEAR = 0.5, 0.87, 0.02, 2.0, 128.0, 4.0
+_MOST_LIGHT = 0.08
+_MOST_MARKED_DISTANCE, _MOST_COLOUR_DISTANCE, _MOST_OTHER_DISTANCE = 5.2, 5.5, 2.35
+#: Both distances together, of marks that are nearly white or black, and of others.
+_MOST_DISTANCE, _MOST_COLOURED = 10.0, 7.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +140,7 @@ def recover(
     parts = sorted(parts_of(core), key=lambda one: -np.count_nonzero(one[1]))
     known: list[Veil] = []
     if len(parts) > 1:
-        window = _fullest(core, filled)
+        window = _fullest(core, filled, _SHARED_SIDE)
         around = np.maximum(hole[window], dilate(core[window], _SEEN_PX))
         common = _found(ground_of(window, core[window], around), method="auto")
         known = [common.mark] if common is not None else []
@@ -135,7 +155,7 @@ def recover(
             # The colour of one word may pass for that of both.
             if veil is not None and any(
                 (alone := _veil_in(grounded(window, piece, whole=False)[1], "auto"))
-                and np.abs(alone.colour - veil.colour).max() > _COLOURED
+                and np.abs(alone.opacity * alone.colour - veil.opacity * veil.colour).max() > _OTHER_LIGHT
                 for piece in pieces
             ):
                 veil = None
@@ -199,32 +219,58 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
     """
     evidence = veil.evidence
     coloured = _is_coloured(veil)
+    # The gain of faint and thin marks is small; white that is told this closely is no chance.
+    told = known or (_is_white(veil) and evidence.opacity_error < _CLOSELY)
     least_gain = _LEAST_COLOURED_GAIN if coloured else _LEAST_GAIN
+    least_gain -= (_KNOWN_GAIN if coloured else _TOLD_GAIN) if told else 0
     return bool(
         veil.opacity < _MOST_OPACITY
         and (known or evidence.apart < _MOST_APART * (1 - veil.opacity))
-        and (known or evidence.opacity_error < _MOST_OPACITY_ERROR * (1 - veil.opacity))
-        and evidence.residual < _MOST_RESIDUAL
-        and evidence.gain > least_gain - (_LEAST_GAIN if known else 0)
-        and evidence.gain * evidence.painted > _LEAST_TOTAL_GAIN
+        and (known or evidence.opacity_error < _most_error(veil))
+        and (veil.opacity < _DENSE or evidence.uncertainty > _LEAST_DENSE_UNCERTAINTY)
+        and evidence.residual < (_MOST_COLOURED_RESIDUAL if coloured else _MOST_RESIDUAL)
+        and evidence.gain > least_gain
+        and (told or evidence.gain * evidence.painted > _LEAST_TOTAL_GAIN)
         and evidence.coverage > _LEAST_COVERAGE
         and evidence.rest < _MOST_REST * evidence.coverage
         and evidence.visible > _LEAST_VISIBLE
+        and _stands_out(veil, known=known)
         and evidence.marked_distance < _MOST_MARKED_DISTANCE
         and evidence.colour_distance < _MOST_COLOUR_DISTANCE
+        and evidence.marked_distance + evidence.colour_distance < (_MOST_COLOURED if coloured else _MOST_DISTANCE)
         and evidence.other_distance * (1 - evidence.coverage) < _MOST_OTHER_DISTANCE
         and not (coloured and evidence.other_distance > _MOST_BESIDE_COLOURED)
-        and not _has_shadow(veil)
+        and not _is_shaded(veil)
     )
 
 
-def _has_shadow(veil: Veil) -> bool:
-    """Whether a light mark lies over a shadow, which its paint does not explain."""
+def _most_error(veil: Veil) -> float:
+    """Most standard error of an opacity that is sure."""
+    most = _MOST_COLOURED_ERROR if _is_coloured(veil) else _MOST_OPACITY_ERROR
+    return (_MOST_DENSE_ERROR if veil.opacity > _DENSE else most) * (1 - veil.opacity)
+
+
+def _stands_out(veil: Veil, *, known: bool) -> bool:
+    """Whether the pixels are a mark's, and not the goods' own, of which the guess knows less than it believes."""
     evidence = veil.evidence
-    is_shade = evidence.shade > max(_LEAST_SHADE, _CLEAR * evidence.shade_error)
-    # An outline darkens thin letters too. A shadow is wider than the letters, or shows nowhere else.
-    is_outlined = 0 < evidence.rest < evidence.coverage
-    return bool(is_shade and not is_outlined and veil.colour.mean() > _LIGHT and evidence.coverage < _MOST_SHADOWED)
+    at_border = 0.0 if evidence.coverage > _FILLING else evidence.at_border / max(evidence.coverage, 1e-6)
+    least = 0.0 if known else _LEAST_WHITE_STEP if _is_white(veil) else _LEAST_STEP
+    return evidence.visible > (least + _MORE_AT_BORDER * at_border) * evidence.uncertainty
+
+
+def _is_shaded(veil: Veil) -> bool:
+    """Whether something dark is left below a mark, which its paint does not explain."""
+    evidence = veil.evidence
+    is_light = veil.colour.mean() > _LIGHT
+    clear = _CLEAR if is_light else _VERY_CLEAR
+    # An outline darkens thin letters too, and a black mark may be a bit stronger.
+    may_be = evidence.coverage < _MOST_SHADOWED and evidence.outlined < _OUTLINED and (is_light or _is_coloured(veil))
+    is_dark = may_be and evidence.shade > max(_LEAST_SHADE, clear * evidence.shade_error)
+    return bool(is_dark or evidence.shade < -max(_MOST_LIGHT, _VERY_CLEAR * evidence.shade_error))
+
+
+def _is_white(veil: Veil) -> bool:
+    return bool(np.abs(veil.colour - WHITE).max() <= _COLOURED)
 
 
 def _is_coloured(veil: Veil) -> bool:
@@ -244,7 +290,7 @@ def _veil_in(ground: Ground, method: Method) -> LaidVeil | None:
     height, width = ground.painted.shape
     if height <= _LARGEST_SIDE and width <= _LARGEST_SIDE:
         return _found(ground, method)
-    window = _fullest(ground.painted, ground.guess)
+    window = _fullest(ground.painted, ground.guess, _LARGEST_SIDE)
     marked, guess = (np.ascontiguousarray(whole[window]) for whole in (ground.marked, ground.guess))
     painted, hole = (np.ascontiguousarray(whole[window]) for whole in (ground.painted, ground.hole))
     veil = _found(Ground(marked, guess, painted, hole, ground.noise), "recover")
@@ -265,8 +311,8 @@ def _found(ground: Ground, method: Method) -> LaidVeil | None:
     return candidates[0] if candidates and method == "recover" else None
 
 
-def _fullest(painted: Mask, filled: Pixels | Values) -> Window:
-    """The window of at most ``_LARGEST_SIDE`` px a side in which most of the mask's border crosses detail."""
+def _fullest(painted: Mask, filled: Pixels | Values, most: int) -> Window:
+    """The window of at most ``most`` px a side in which most of the mask's border crosses detail."""
     left, top, wide, tall = extent(painted)
     rows = slice(max(top - CONTEXT_PX, 0), min(top + tall + CONTEXT_PX, painted.shape[0]))
     columns = slice(max(left - CONTEXT_PX, 0), min(left + wide + CONTEXT_PX, painted.shape[1]))
@@ -277,7 +323,7 @@ def _fullest(painted: Mask, filled: Pixels | Values) -> Window:
     detail = cv2.transform(cv2.subtract(high, low, dtype=cv2.CV_32F), np.full((1, 3), 1 / 3, np.float32))
     border = np.where(edge > 0, 1 + np.minimum(detail, _MOST_DETAIL), 0).astype(np.float32)
     height, width = painted.shape
-    tall, wide = min(_LARGEST_SIDE, height), min(_LARGEST_SIDE, width)
+    tall, wide = min(most, height), min(most, width)
     sums = cv2.integral(border)
     downs, acrosses = (
         np.unique(np.linspace(0, whole - side, 2 + 4 * (whole - side) // side).astype(int))
@@ -290,7 +336,8 @@ def _fullest(painted: Mask, filled: Pixels | Values) -> Window:
         + sums[np.ix_(downs, acrosses)]
     )
     down, across = np.unravel_index(int(np.argmax(inside)), inside.shape)
-    top, left = rows.start + int(downs[down]), columns.start + int(acrosses[across])
+    # Samples of colour begin at even places.
+    top, left = (rows.start + int(downs[down])) // 2 * 2, (columns.start + int(acrosses[across])) // 2 * 2
     return slice(top, top + tall), slice(left, left + wide)
 
 

@@ -27,7 +27,7 @@ _WINDOW, _FEW_WINDOWS, _MOST_SHADE = 32, 4, 4.0
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
-def rest_of(ground: Ground, marked: Flags, pixels: Values) -> tuple[Flags, Values]:
+def rest_of(ground: Ground, marked: Flags, pixels: Values) -> tuple[Flags, Values, float]:
     """``bool [H, W]``: pixels of the hole beside ``marked`` that are neither the picture's nor under its veil.
 
     And ``float32 [H, W, 3]``: the picture there, as guessed from what is known around them. ``pixels``: ``float32
@@ -36,7 +36,7 @@ def rest_of(ground: Ground, marked: Flags, pixels: Values) -> tuple[Flags, Value
     hard = marked.astype(np.uint8)
     core = cv2.erode(hard, _SQUARE) > 0
     unknown = ground.inside & ~core
-    guess = _guess(ground, pixels, unknown)
+    guess = guess_around(ground, pixels, unknown)
     signed = cv2.GaussianBlur(hard.astype(np.float32), (0, 0), 1.5)
     across, down = cv2.Sobel(signed, cv2.CV_32F, 1, 0), cv2.Sobel(signed, cv2.CV_32F, 0, 1)
     side = np.floor((np.arctan2(down, across) / (2 * np.pi) + 0.5) * _SIDES).astype(np.int64) % _SIDES
@@ -58,8 +58,10 @@ def rest_of(ground: Ground, marked: Flags, pixels: Values) -> tuple[Flags, Value
     rings[:, :-1] |= rings[:, 1:]
     rings[:, 0] = True
     rest = np.zeros(marked.shape, np.bool_)
-    rest[there] = np.logical_and.accumulate(rings, axis=1).ravel()[cell]
-    return rest, guess if not rest.any() else _guess(ground, pixels, rest | (unknown & marked))
+    rings = np.logical_and.accumulate(rings, axis=1)
+    rest[there] = rings.ravel()[cell]
+    instead = guess if not rest.any() else guess_around(ground, pixels, rest | (unknown & marked))
+    return rest, instead, float(rings[:, 1].mean())
 
 
 def shade_of(ground: Ground, clean: Values, where: Flags) -> tuple[float, float]:
@@ -83,6 +85,7 @@ def shade_of(ground: Ground, clean: Values, where: Flags) -> tuple[float, float]
     return opacity, float(np.sqrt(np.square(shade - opacity * light).sum())) / total
 
 
-def _guess(ground: Ground, pixels: Values, unknown: Flags) -> Values:
+def guess_around(ground: Ground, pixels: Values, unknown: Flags) -> Values:
+    """``float32 [H, W, 3]``: the picture in ``unknown`` (``bool [H, W]``), if ``pixels`` are right elsewhere."""
     known = Ground(pixels, ground.guess, ground.painted, ground.hole, ground.noise)
     return known.refined(unknown)[0].guess

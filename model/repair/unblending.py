@@ -14,7 +14,7 @@ from model.repair.opacity import Flags, Values
 #: Weights of red, green and blue in the brightness of JPEG (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 #: Rows and columns that share a sample of colour: 4:4:4, 4:2:2 and 4:2:0.
-_SHARED = ((1, 1), (1, 2), (2, 2))
+SHARED = ((1, 1), (1, 2), (2, 2))
 #: Another sampling than 4:4:4 has to be this much smoother.
 _SMOOTHER = 0.95
 
@@ -33,10 +33,10 @@ def unblended(marked: Values, alpha: Values, colour: Values, rim: Flags) -> tupl
     ink_chroma = colour - ink[..., None]
     edges = cv2.dilate(rim.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     best: tuple[float, Values, Values] | None = None
-    for rows, columns in _SHARED:
-        seen = _sampled(alpha, rows, columns)
+    for rows, columns in SHARED:
+        seen = sampled(alpha, rows, columns)
         # Where the colour's own resolution matters, its shares of the mark do too.
-        added = _sampled(alpha[..., None] * ink_chroma, rows, columns)
+        added = sampled(alpha[..., None] * ink_chroma, rows, columns)
         clean = (chroma - added) / (1 - seen)[..., None]
         rough = _roughness(clean, edges)
         if best is None or rough < _SMOOTHER * best[0]:
@@ -50,7 +50,7 @@ def without_light(values: Values) -> Values:
     return values - (values @ LUMA)[..., None]
 
 
-def _sampled(values: Values, rows: int, columns: int) -> Values:
+def sampled(values: Values, rows: int, columns: int) -> Values:
     """``values`` (``[H, W]`` or ``[H, W, 3]``) as a coder leaves them that keeps one sample for each block."""
     if rows == columns == 1:
         return values

@@ -2,7 +2,8 @@
 
 People paint wider than the mark, and marks have soft edges. :func:`model.repair.opacity.fit_paints` starts; then the
 shape of that paint is found (:mod:`model.repair.shape`), the pixels between the letters are known, the guess is better
-for it, and the contrast of the picture seen through the mark reads opacity and colour anew (:func:`contrast_paint`).
+for it, and the contrast of the picture that is seen through the mark reads opacity and colour anew
+(:mod:`model.repair.contrast`).
 """
 
 from __future__ import annotations
@@ -14,46 +15,36 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from model.repair.contrast import LEAST_MARKED, ContrastPaint, contrast_paint
 from model.repair.ground import SHALLOW_PX, Below, Ground
-from model.repair.opacity import FREEDOM, Flags, Values, fit_paints
-from model.repair.rest import REACH_PX, rest_of, shade_of
+from model.repair.opacity import Flags, Values, fit_paints
+from model.repair.rest import REACH_PX, guess_around, rest_of, shade_of
 from model.repair.shape import GUESS_DEPTH, Plane, marked_share, softened
-from model.repair.unblending import without_light
+from model.repair.unblending import unblended, without_light
 
 #: Opacities beyond this hide the picture.
 MOST_OPACITY = 0.9
 _LEAST_OPACITY = 0.04
-#: Least painted pixels in which a mark can be fitted, and least marked ones.
-_LEAST_PAINTED, _LEAST_MARKED = 400, 30
+#: Least painted pixels in which a mark can be fitted.
+_LEAST_PAINTED = 400
 #: Least deviation of the guess from its mean, over the root of its number of pixels and over the error of coding: with
 #: less the standard error of any opacity is over .3.
 _LEAST_CONTRAST = 10.0
 #: Turns of shape and paint, and rounds of the shape's mean field in each but the last and in the last.
 _TURNS, _ROUNDS, _LAST_ROUNDS = 3, 8, 12
 #: Paints whose likelihood is this much below the best are not tried; two of them are one if they are this near.
-_NEAR, _SAME_OPACITY, _SAME_LEVELS = 1.5, 0.03, 8.0
+_NEAR, _SAME_OPACITY, _SAME_LEVELS = 3.0, 0.03, 8.0
 #: Standard error up to which an opacity is read anew in another place.
-_CLOSE = 0.01
+_CLOSE = 0.015
 #: Distance from the guess (:class:`Evidence`), times its share of the paint, up to which the paint beside the mark is
 #: the picture's; and distance of paint away from the mark that lies over something else.
 _EXPLAINED, _ANOTHERS = 2.35, 2.35
+#: Least pixels of what a mark encloses.
+_LEAST_ENCLOSED = 12
 #: Probability of a pixel that surely carries the mark.
 _SURELY = 0.85
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _SQUARE = np.ones((3, 3), np.uint8)
-
-
-@dataclass(frozen=True)
-class ContrastPaint:
-    """Opacity and colour, read off the contrast of the picture seen through a mark."""
-
-    opacity: float
-    #: ``float32 [3]``, in levels.
-    colour: Values
-    #: Standard error of the opacity.
-    error: float
-    #: Median distance of the pixels from the fit, in the guess's standard errors.
-    residual: float
 
 
 @dataclass(frozen=True)
@@ -75,8 +66,14 @@ class Evidence:
     other_distance: float
     #: The same of the un-blended pixels' colour alone, which varies less than brightness.
     colour_distance: float
-    #: Share of the painted pixels that are neither the picture's nor under the mark.
+    #: Share of the paint's outer 2 px that carries the mark.
+    at_border: float
+    #: Mean standard error of the guess under the mark, in levels.
+    uncertainty: float
+    #: Share of the painted pixels that are neither the picture's nor under the mark, but its outline;
+    #: and the share of the mark's sides on which these lie: an outline is on all of them, a shadow on some.
     rest: float
+    outlined: float
     #: Mean step from the picture to the mark, in levels.
     visible: float
     #: Opacity of a black mark that is left in the un-blended pixels, as of a shadow below it; and its standard error.
@@ -184,47 +181,6 @@ def veil_of(ground: Ground, opacity: float, colour: Values) -> LaidVeil | None:
     return None if turn is None else _veil(ground, turn)
 
 
-def contrast_paint(
-    marked: Values, guess: Values, error: Values, weight: Values, *, noise: float, opacity: float = 0.5
-) -> ContrastPaint | None:
-    """A mark's opacity and colour from the contrast of the picture seen through it; ``None``: too few pixels.
-
-    Inside the mark, ``marked`` is ``(1 - opacity) * guess + opacity * colour``: a straight line, whose slope is 1 less
-    the opacity. An opaque mark or object has the slope 0. ``marked`` and ``guess``: ``float32 [H, W, 3]``; ``error`` of
-    the guess in levels and ``weight``: ``float32 [H, W]``. Where the guess is flat, the error of the opacity is large.
-    ``opacity``: a first value.
-    """
-    where = np.flatnonzero((weight > 0).ravel())
-    where = where[:: max(1, len(where) // 4000)]
-    if len(where) < _LEAST_MARKED:
-        return None
-    below, seen = guess.reshape(-1, 3)[where], marked.reshape(-1, 3)[where]
-    error, trust = error.ravel()[where], weight.ravel()[where]
-    residual = np.zeros(len(where), np.float32)
-    for _ in range(8):
-        variance = np.square((1 - min(opacity, 1.0)) * error) + noise**2
-        weights = trust / variance / (1 + residual / variance / FREEDOM)
-        total = weights.sum()
-        middle, mean = (weights @ below) / total, (weights @ seen) / total
-        across, along = below - middle, seen - mean
-        size = float((weights[:, None] * across**2).sum())
-        slope = float(np.clip((weights[:, None] * across * along).sum() / max(size, 1e-9), -0.05, 1))
-        opacity = 1 - slope
-        rest = along - slope * across
-        residual = np.square(rest).sum(axis=1)
-    # Errors of the guess extend over about 9 px.
-    spread = float(np.sqrt(9 * (np.square(weights)[:, None] * across**2 * rest**2).sum())) / max(size, 1e-9)
-    colour = (mean - slope * middle) / max(opacity, 0.02)
-    if (np.abs(colour - 127.5) > 127.5).any():
-        # The line through a colour that pictures can have.
-        colour = np.clip(colour, 0, 255)
-        below, seen = below - colour, seen - colour
-        opacity = 1 - float((weights[:, None] * below * seen).sum() / max((weights[:, None] * below**2).sum(), 1e-9))
-        residual = np.square(seen - (1 - opacity) * below).sum(axis=1)
-    distance = float(np.median(np.sqrt(residual / 3 / variance)))
-    return ContrastPaint(opacity, colour.astype(np.float32), spread, distance)
-
-
 def _distinct(paints: Iterable[tuple[float, Values]]) -> list[tuple[float, Values]]:
     kept: list[tuple[float, Values]] = []
     for opacity, colour in paints:
@@ -260,7 +216,7 @@ def _turn(
     below, depth = ground.refined(cv2.dilate(hard, _SQUARE) > 0)
     core = (cv2.erode(hard, _CROSS) > 0) & (share > _SURELY)
     weight = (core / (1 + np.square(depth / GUESS_DEPTH))).astype(np.float32)
-    read = contrast_paint(ground.marked, *below, weight, noise=ground.noise, opacity=opacity)
+    read = contrast_paint(ground.marked, below, weight, hard > 0, noise=ground.noise, opacity=opacity)
     return None if read is None else Turn(opacity, colour, plane, share, gain, below, read)
 
 
@@ -269,12 +225,17 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
     step = turn.opacity / (1 - turn.opacity) * np.abs(turn.colour - ground.marked).mean(axis=2)
     read = turn.read
     others = painted & ~marked
-    rest, instead = np.zeros_like(marked), ground.guess
-    clean = np.asarray((ground.marked - turn.opacity * turn.colour) / (1 - turn.opacity), np.float32)
-    if _distance(ground, turn, others, 0) * (1 - marked[painted].mean()) > _EXPLAINED:
-        rest, instead = rest_of(ground, marked, np.where(marked[..., None], clean, ground.marked))
+    clean, _ = unblended(ground.marked, np.float32(turn.opacity) * marked, turn.colour, edge_of(marked))
+    rest, instead, outlined = np.zeros_like(marked), ground.guess, 0.0
+    if _distance(ground, ground.marked, others, 0) * (1 - marked[painted].mean()) > _EXPLAINED:
+        rest, instead, outlined = rest_of(ground, marked, np.where(marked[..., None], clean, ground.marked))
+    beside = float(rest[painted].mean())
+    strange = _enclosed(ground, others)
+    if strange.any():
+        rest = rest | strange
+        instead = guess_around(ground, np.where(marked[..., None], clean, ground.marked), rest | edge_of(marked))
     left = painted & (cv2.dilate(marked.astype(np.uint8), np.ones((2 * REACH_PX + 1,) * 2, np.uint8)) == 0)
-    if np.count_nonzero(left) < _LEAST_PAINTED or _distance(ground, turn, left, 0) < _ANOTHERS:
+    if np.count_nonzero(left) < _LEAST_PAINTED or _distance(ground, ground.marked, left, 0) < _ANOTHERS:
         left = np.zeros_like(left)
     # Deep in a hole the guess itself may be too light.
     core = cv2.erode(marked.astype(np.uint8), _SQUARE) > 0
@@ -286,10 +247,13 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
         gain=turn.gain,
         painted=int(np.count_nonzero(painted)),
         coverage=float(marked[painted].mean()),
-        marked_distance=_distance(ground, turn, painted & marked, turn.opacity),
-        colour_distance=_distance(ground, turn, painted & marked, turn.opacity, of_colour=True),
-        other_distance=_distance(ground, turn, others & ~rest & ~left, 0),
-        rest=float(rest[painted].mean()),
+        at_border=float(marked[painted & (ground.within < 2)].mean()),
+        uncertainty=float(ground.error[marked].mean()) if marked.any() else 0.0,
+        marked_distance=_distance(ground, clean, painted & marked, turn.opacity),
+        colour_distance=_distance(ground, clean, painted & marked, turn.opacity, of_colour=True),
+        other_distance=_distance(ground, ground.marked, others & ~rest & ~left, 0),
+        rest=beside,
+        outlined=outlined,
         visible=float(step[marked].mean()) if marked.any() else 0.0,
         shade=shade,
         shade_error=shade_error,
@@ -297,14 +261,38 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
     return LaidVeil(turn.opacity, turn.colour, evidence, turn, rest, instead, left)
 
 
-def _distance(ground: Ground, turn: Turn, where: Flags, opacity: float, *, of_colour: bool = False) -> float:
+def _distance(ground: Ground, clean: Values, where: Flags, opacity: float, *, of_colour: bool = False) -> float:
     """See :class:`Evidence`; ``of_colour``: of the colour alone, without the brightness."""
-    if np.count_nonzero(where) < _LEAST_MARKED:
+    if np.count_nonzero(where) < LEAST_MARKED:
         return 0.0
-    clean = (ground.marked[where] - opacity * turn.colour) / (1 - opacity)
-    away = np.asarray(clean - ground.guess[where], np.float32)
-    error = ground.error
+    return float(_distances(ground, clean, where, opacity, of_colour=of_colour).mean())
+
+
+def _distances(ground: Ground, clean: Values, where: Flags, opacity: float, *, of_colour: bool = False) -> Values:
+    away, error = clean[where] - ground.guess[where], ground.error
     if of_colour:
         away, error = without_light(away), ground.colour_error
-    variance = np.square(error[where]) + (ground.noise / (1 - opacity)) ** 2
-    return float(np.minimum(np.square(away).mean(axis=1) / variance, 20).mean())
+    variance = np.square(error[where]) + np.float32((ground.noise / (1 - opacity)) ** 2)
+    return np.asarray(np.minimum(np.square(away).mean(axis=1) / variance, 20), np.float32)
+
+
+def _enclosed(ground: Ground, others: Flags) -> Flags:
+    """``bool [H, W]``: what lies inside the mark without its paint and is not the picture's, as letters on a plate."""
+    inner = others & (ground.within > 0)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(inner.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return np.zeros_like(others)
+    at_border = np.unique(labels[inner & (ground.within < 1)])
+    distance = _distances(ground, ground.marked, inner, 0)
+    mean = np.bincount(labels[inner], distance, count) / np.maximum(boxes[:, cv2.CC_STAT_AREA], 1)
+    strange = (mean > _EXPLAINED) & (boxes[:, cv2.CC_STAT_AREA] >= _LEAST_ENCLOSED)
+    strange[0] = False
+    strange[at_border] = False
+    found = strange[labels]
+    return found if not found.any() else (cv2.dilate(found.astype(np.uint8), _SQUARE) > 0) & ground.inside
+
+
+def edge_of(marked: Flags) -> Flags:
+    """``bool [H, W]``: the pixels at both sides of the mark's edge."""
+    hard = marked.astype(np.uint8)
+    return np.asarray(cv2.dilate(hard, _SQUARE) > cv2.erode(hard, _SQUARE))

@@ -14,12 +14,13 @@ from PIL import Image
 
 from model.engine.inpainter import LaMaInpainter
 from model.imaging import Limits
-from model.repair.ground import Ground
+from model.repair.contrast import contrast_paint
+from model.repair.ground import Below, Ground
 from model.repair.hole import dilate
 from model.repair.opacity import WHITE, fit_paints
 from model.repair.recovery import Method, Recovery, is_sure, recover, recovery_record
 from model.repair.task import read
-from model.repair.veil import Evidence, Veil, contrast_paint, find_veils
+from model.repair.veil import Evidence, Veil, find_veils
 
 Pixels = NDArray[np.uint8]
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000)
@@ -130,9 +131,9 @@ def test_what_is_not_translucent_keeps_the_fill_bit_for_bit(kind: str) -> None:
 
 #: The evidence of an object on brown cloth, which was taken for a brown mark on a part of it.
 EVIDENCE = Evidence(
-    apart=0.004, opacity_error=0.005, residual=1.13, gain=0.29, painted=12_050, coverage=0.654,
+    apart=0.004, opacity_error=0.005, residual=0.93, gain=0.29, painted=12_050, coverage=0.654,
     marked_distance=3.3, other_distance=5.4, colour_distance=1.4, rest=0.0, visible=29.4,
-    shade=0.0, shade_error=0.01,
+    at_border=0.0, uncertainty=12.0, outlined=0.0, shade=0.0, shade_error=0.01,
 )  # fmt: skip
 
 
@@ -147,27 +148,49 @@ def test_a_coloured_mark_is_sure_only_if_the_picture_goes_on_beside_it(
 
 
 @pytest.mark.parametrize(
-    ("level", "coverage", "rest", "shade", "error", "sure"),
+    ("colour", "coverage", "outlined", "shade", "error", "sure"),
     [
-        (255, 0.3, 0.0, 0.0, 0.01, True),
-        (255, 0.3, 0.0, 0.05, 0.01, False),
-        (255, 0.3, 0.4, 0.05, 0.01, False),
-        (255, 0.3, 0.2, 0.05, 0.01, True),  # thin letters with a dark outline
-        (255, 0.3, 0.0, 0.05, 0.04, True),  # not in every letter
-        (0, 0.3, 0.0, 0.05, 0.01, True),  # a black mark that is a bit stronger
-        (255, 0.8, 0.0, 0.05, 0.01, True),  # a plate, in whose depth the fill is too light
+        (WHITE, 0.3, 0.0, 0.0, 0.01, True),
+        (WHITE, 0.3, 0.0, 0.05, 0.01, False),
+        (WHITE, 0.3, 0.5, 0.05, 0.01, False),
+        (WHITE, 0.3, 1.0, 0.05, 0.01, True),  # thin letters with a dark outline
+        (WHITE, 0.3, 0.0, 0.05, 0.04, True),  # not in every letter
+        ((0, 0, 0), 0.3, 0.0, 0.05, 0.01, True),  # a black mark that is a bit stronger
+        ((0, 80, 10), 0.3, 0.0, 0.05, 0.01, False),  # green of .35, read as darker and thinner
+        (WHITE, 0.8, 0.0, 0.05, 0.01, True),  # a plate, in whose depth the fill is too light
+        (WHITE, 0.3, 0.0, -0.1, 0.01, False),  # a paint that is too dark
     ],
 )
 def test_a_light_mark_over_a_shadow_is_not_sure(
-    level: int, coverage: float, rest: float, shade: float, error: float, *, sure: bool
+    colour: tuple[int, int, int], coverage: float, outlined: float, shade: float, error: float, *, sure: bool
 ) -> None:
-    evidence = replace(EVIDENCE, other_distance=1.5, coverage=coverage, rest=rest, shade=shade, shade_error=error)
-    assert is_sure(Veil(0.5, np.full(3, level, np.float32), evidence)) is sure
+    left = replace(EVIDENCE, other_distance=1.5, rest=0.2 * outlined, shade=shade, shade_error=error)
+    evidence = replace(left, coverage=coverage, outlined=outlined)
+    assert is_sure(Veil(0.5, np.float32(colour), evidence)) is sure
+
+
+@pytest.mark.parametrize(
+    ("colour", "coverage", "at_border", "visible", "known", "sure"),
+    [
+        ((90, 60, 50), 0.4, 0.0, 14, False, True),  # clear of the paint's border
+        ((90, 60, 50), 0.4, 0.3, 24, False, False),  # the goods' own: as much at the border as within
+        ((90, 60, 50), 0.4, 0.0, 10, False, False),  # no more than the guess is off
+        ((255, 255, 255), 0.4, 0.0, 10, False, True),
+        ((90, 60, 50), 0.4, 0.0, 10, True, True),
+        ((90, 60, 50), 0.9, 0.9, 14, False, True),  # it fills a tight mask
+    ],
+)
+def test_a_mark_stands_out_from_what_it_lies_on(
+    colour: tuple[int, int, int], coverage: float, at_border: float, visible: float, *, known: bool, sure: bool
+) -> None:
+    """Paint over a thing to be erased hides no mark, and its texture passed for one."""
+    evidence = replace(EVIDENCE, other_distance=1.5, coverage=coverage, at_border=at_border, visible=visible)
+    assert is_sure(Veil(0.5, np.float32(colour), evidence), known=known) is sure
 
 
 @pytest.mark.parametrize(
     ("colour", "gain", "sure"),
-    [((33, 68, 190), 0.04, False), ((33, 68, 190), 0.06, True), ((255, 255, 255), 0.04, True)],
+    [((33, 68, 190), 0.04, False), ((33, 68, 190), 0.06, True), ((255, 255, 255), -0.05, True)],
 )
 def test_a_coloured_mark_from_elsewhere_has_to_explain_something_here(
     colour: tuple[int, int, int], gain: float, *, sure: bool
@@ -225,12 +248,13 @@ def test_the_contrast_under_a_mark_tells_its_opacity_and_colour(opacity: float, 
     below = photo("garment-dfd99721.png").astype(np.float32)
     marked = (below * (1 - opacity) + level * opacity).astype(np.float32)
     ones = np.ones(below.shape[:2], np.float32)
-    paint = contrast_paint(marked, below, ones, ones, noise=1)
+    paint = contrast_paint(marked, Below(below, ones), ones, ones > 0, noise=1)
     assert paint is not None
     assert paint.opacity == pytest.approx(opacity, abs=0.02)
     assert paint.colour == pytest.approx(np.full(3, level), abs=3)
     assert paint.error < 0.05
-    assert contrast_paint(marked[:2, :2], below[:2, :2], ones[:2, :2], ones[:2, :2], noise=1) is None
+    few = Below(below[:2, :2], ones[:2, :2])
+    assert contrast_paint(marked[:2, :2], few, ones[:2, :2], ones[:2, :2] > 0, noise=1) is None
 
 
 @pytest.mark.parametrize("name", ["garment-1c73d4a8", "garment-6f6bcdbc", "garment-dfd99721"])
