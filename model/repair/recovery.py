@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -46,11 +46,10 @@ UNKNOWN_NOISE = 2.0
 #: in the paint's outer 2 px, and the fit's residual is less than this.
 _GUESS_PX, _MOST_AT_BORDER, _MOST_RESIDUAL_INSIDE = 3, 0.1, 1.5
 #: Bounds of sure evidence (:class:`model.repair.veil.Evidence`).
-_MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_RESIDUAL = 0.87, 0.1, 0.14, 1.15
-_MOST_COLOURED_ERROR, _MOST_COLOURED_RESIDUAL = 0.06, 1.3
+_MOST_OPACITY, _MOST_APART, _MOST_OPACITY_ERROR, _MOST_COLOURED_ERROR = 0.87, 0.1, 0.14, 0.06
 #: Beyond this opacity little of the picture passes through: its error has to be smaller, and the guess no better than
 #: this, in levels.
-_DENSE, _MOST_DENSE_ERROR, _LEAST_DENSE_UNCERTAINTY = 0.8, 0.025, 11.0
+_DENSE, _MOST_DENSE_ERROR, _LEAST_DENSE_UNCERTAINTY = 0.75, 0.025, 11.0
 _LEAST_GAIN, _LEAST_TOTAL_GAIN, _LEAST_COVERAGE, _LEAST_VISIBLE = 0.05, 60.0, 0.2, 5.0
 #: A mark of known paint, or a white one whose opacity has at most this error, may explain this much less, in
 #: log-likelihood for each painted pixel; the last: one of known colour.
@@ -71,9 +70,23 @@ _LEAST_COLOURED_GAIN, _MOST_BESIDE_COLOURED, _COLOURED = 0.1, 4.0, 40.0
 #: lacking, the paint is too dark.
 _MOST_SHADOWED, _OUTLINED, _LEAST_SHADE, _CLEAR, _LIGHT, _VERY_CLEAR = 0.5, 0.87, 0.02, 2.0, 128.0, 4.0
 _MOST_LIGHT = 0.08
-_MOST_MARKED_DISTANCE, _MOST_COLOUR_DISTANCE, _MOST_OTHER_DISTANCE = 5.2, 5.5, 2.35
-#: Both distances together, of marks that are nearly white or black, and of others.
-_MOST_DISTANCE, _MOST_COLOURED = 10.0, 7.0
+_MOST_OTHER_DISTANCE = 2.35
+
+
+class _Agreement(NamedTuple):
+    """The most that un-blended pixels differ from the guess (:class:`model.repair.veil.Evidence`)."""
+
+    residual: float
+    marked: float
+    colour: float
+    both: float
+
+
+#: Of marks that are nearly white or black; of others; and of white ones that explain this much more than no mark does,
+#: in log-likelihood for each painted pixel: nothing else comes near.
+_BOUNDS = _Agreement(residual=1.15, marked=5.2, colour=5.5, both=10.0)
+_COLOURED_BOUNDS = _Agreement(residual=1.3, marked=5.2, colour=5.5, both=7.0)
+_PLAIN_GAIN, _WIDE = 0.9, _Agreement(residual=2.5, marked=12.0, colour=10.0, both=20.0)
 
 
 @dataclass(frozen=True)
@@ -228,19 +241,32 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
         and (known or evidence.apart < _MOST_APART * (1 - veil.opacity))
         and (known or evidence.opacity_error < _most_error(veil))
         and (veil.opacity < _DENSE or evidence.uncertainty > _LEAST_DENSE_UNCERTAINTY)
-        and evidence.residual < (_MOST_COLOURED_RESIDUAL if coloured else _MOST_RESIDUAL)
         and evidence.gain > least_gain
         and (told or evidence.gain * evidence.painted > _LEAST_TOTAL_GAIN)
         and evidence.coverage > _LEAST_COVERAGE
         and evidence.rest < _MOST_REST * evidence.coverage
         and evidence.visible > _LEAST_VISIBLE
-        and _stands_out(veil, known=known)
-        and evidence.marked_distance < _MOST_MARKED_DISTANCE
-        and evidence.colour_distance < _MOST_COLOUR_DISTANCE
-        and evidence.marked_distance + evidence.colour_distance < (_MOST_COLOURED if coloured else _MOST_DISTANCE)
         and evidence.other_distance * (1 - evidence.coverage) < _MOST_OTHER_DISTANCE
-        and not (coloured and evidence.other_distance > _MOST_BESIDE_COLOURED)
-        and not _is_shaded(veil)
+        and _stands_out(veil, known=known)
+        and _agrees(veil)
+    )
+
+
+def _agrees(veil: Veil) -> bool:
+    """Whether the un-blended pixels are what the guess says, in brightness and in colour."""
+    evidence = veil.evidence
+    if _is_white(veil) and evidence.gain > _PLAIN_GAIN:
+        # Its edges tell it: deep in a wide hole the guess is wrong.
+        most = _WIDE
+    else:
+        most = _COLOURED_BOUNDS if _is_coloured(veil) else _BOUNDS
+        if _is_shaded(veil) or (_is_coloured(veil) and evidence.other_distance > _MOST_BESIDE_COLOURED):
+            return False
+    return bool(
+        evidence.residual < most.residual
+        and evidence.marked_distance < most.marked
+        and evidence.colour_distance < most.colour
+        and evidence.marked_distance + evidence.colour_distance < most.both
     )
 
 
