@@ -3,7 +3,8 @@
     python -m bench.product_sheet PHOTO NETWORKS SHEET.jpg
 
 NETWORKS is the folder of networks of one budget that ``bench.ablation train`` wrote; each sees the whole picture in one
-pass. The shipped network stands beside them. The upper row shows the reduced pictures, the lower row a detail of each.
+pass. Telea's method and the shipped network stand beside them. The upper row shows the reduced pictures, the lower row
+a detail of each.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.ablation import read_networks
-from bench.methods import Method, whole_picture
+from bench.methods import Method, classical, whole_picture
+from bench.metrics import masked_psnr
 from bench.subjects import LIMITS, Pixels, marked, png
 from model.engine.inpainter import LaMaInpainter
 from model.repair.task import read
@@ -67,12 +69,15 @@ def main(arguments: list[str] | None = None) -> None:
     networks = read_networks(options.networks)
     inpainter = LaMaInpainter(device="cpu")
     methods: dict[str, Method] = {name: whole_picture(networks[name]) for name in PEERS if name in networks}
+    methods["Telea"] = classical(cv2.INPAINT_TELEA)
     methods["cleanplate-small, ships"] = lambda task: inpainter.run(task, lambda _: None)
     columns = [column("original", original), column("marked", task.picture.pixels)]
     for name, method in methods.items():
         began = time.perf_counter()
-        columns.append(column(name, method(task)))
-        print(f"{name}: {time.perf_counter() - began:.1f} s", flush=True)
+        result = method(task)
+        took, psnr = time.perf_counter() - began, masked_psnr(result, original, mask)
+        print(f"{name}: {psnr:.2f} dB in the mark, {took:.1f} s", flush=True)
+        columns.append(column(name, result))
     Image.fromarray(np.hstack(columns)).save(options.sheet, quality=80)
 
 

@@ -4,7 +4,8 @@
 
 Every photo is marked and saved as a JPEG (``--quality``). A person paints wider than the mark (``--wider``).
 PSNR covers the mark's own pixels. "Exact" un-blends with the true opacity and colour of each pixel: it is what the
-JPEG leaves. Opaque kinds and pasted objects have nothing below them: there ``auto`` must equal ``fill``.
+JPEG leaves. Opaque kinds, pasted objects and paint over the goods themselves ("erased") have nothing below them: there
+``auto`` must equal ``fill`` ("kept").
 """
 
 from __future__ import annotations
@@ -208,6 +209,27 @@ def pasted(picture: Pixels, rng: np.random.Generator) -> Mark:
     return _laid(shape, piece, picture, (float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.5, 0.7))))
 
 
+def erased(draw: Draw) -> Draw:
+    """No mark at all: a person paints this shape over the goods themselves, to be rid of them."""
+
+    def drawn(picture: Pixels, rng: np.random.Generator) -> Mark:
+        shape = (draw(picture, rng).opacity > LEAST).astype(np.float32)
+        return Mark(shape, picture.astype(np.float32))
+
+    return drawn
+
+
+def blobs(picture: Pixels, rng: np.random.Generator) -> Mark:
+    """One to three ellipses."""
+    height, width = picture.shape[:2]
+    shape = np.zeros((height, width), np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        middle = float(rng.uniform(0.25, 0.75) * width), float(rng.uniform(0.15, 0.85) * height)
+        axes = float(rng.uniform(0.04, 0.25) * width), float(rng.uniform(0.04, 0.25) * width)
+        cv2.ellipse(shape, (middle, axes, float(rng.uniform(0, 180))), 1.0, -1)
+    return Mark(shape, picture.astype(np.float32))
+
+
 BLUE, WHITE, RED, DARK = (30, 70, 190), (255, 255, 255), (200, 20, 30), (20, 20, 20)
 #: Marks through which the picture shows, and others.
 TRANSLUCENT: dict[str, Draw] = {
@@ -244,7 +266,14 @@ FURTHER: dict[str, Draw] = {
     "dark plate .5": plated(0.5),
     "fading text .6 to .3": fading(WHITE, 0.6, 0.3),
 }
-KINDS = {**TRANSLUCENT, **OPAQUE, **FURTHER}
+#: Paint over the goods themselves: there is nothing to recover, and ``auto`` must equal ``fill``.
+ERASED: dict[str, Draw] = {
+    "erased: text": erased(words(1, WHITE)),
+    "erased: band": erased(band(1, DARK)),
+    "erased: tiles": erased(tiled(1)),
+    "erased: blobs": blobs,
+}
+KINDS = {**TRANSLUCENT, **OPAQUE, **FURTHER, **ERASED}
 
 
 @dataclass(frozen=True)

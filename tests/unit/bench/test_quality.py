@@ -255,7 +255,7 @@ def test_the_product_sheet_has_a_column_for_each_method(folder: Path, tmp_path: 
     sheet = tmp_path / "sheet.jpg"
     product_sheet.main([str(folder / "0.png"), str(tmp_path), str(sheet)])
     with Image.open(sheet) as picture:
-        assert picture.width == 3 * product_sheet.SHOWN  # without trained peers: original, marked, shipped
+        assert picture.width == 4 * product_sheet.SHOWN  # without trained peers: original, marked, Telea, shipped
 
 
 def test_recovery_is_measured_by_kind_and_tells_its_evidence(

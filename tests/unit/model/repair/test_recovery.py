@@ -338,6 +338,24 @@ def test_no_thin_stroke_of_a_letter_is_left(width: int) -> None:
     assert np.count_nonzero(ink & (away > 40)) < 20
 
 
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("garment-1c73d4a8", 1), ("garment-31937a98", 2), ("garment-94d161bd", 3), ("garment-dfd99721", 2)],
+)
+def test_a_thing_that_is_painted_over_does_not_come_back(name: str, seed: int) -> None:
+    """Goods under the paint passed for a translucent mark of their own colour, and nine tenths of them stayed."""
+    original = sample("originals", name)
+    height, width = original.shape[:2]
+    rng = np.random.default_rng(seed)
+    middle = float(rng.uniform(0.3, 0.7) * width), float(rng.uniform(0.25, 0.75) * height)
+    axes = float(rng.uniform(0.1, 0.4) * width), float(rng.uniform(0.1, 0.4) * width)
+    painted = np.zeros((height, width), np.uint8)
+    cv2.ellipse(painted, (middle, axes, float(rng.uniform(0, 180))), 255, -1)
+    recovery, filled, _ = repaired(original, painted)
+    assert not recovery.veils
+    assert np.array_equal(recovery.pixels, filled)
+
+
 def test_paint_of_another_colour_between_the_letters_is_filled() -> None:
     """A red dot lies too near to the letters to be a mark of its own, and is not under theirs."""
     original, mask = photo("garment-dfd99721.png"), text_mask()
