@@ -111,7 +111,7 @@ def run(parcel: Path, out: Path, *, seconds: float, device: torch.device, change
         trainer.load(from_bytes(coded, device))
     first = trainer.step
     operations = trainer.count_operations()
-    peak = peak_of(device, bf16=recipe.bf16)
+    peak = peak_of(device, bf16=trainer.bf16)
     trainer.run(until=trainer.step + 20)  # compiles and warms up
     warm, since = trainer.step, time.monotonic()
     trainer.run(seconds=max(0.0, seconds - (since - began)))

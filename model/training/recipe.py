@@ -136,8 +136,8 @@ class Recipe(_Part):
     """A whole training run."""
 
     seed: int = 0
-    #: Compute in bf16 where that is safe (autocast); the weights stay fp32.
-    bf16: bool = True
+    #: Compute in bf16 where that is safe (autocast); the weights stay fp32. ``None``: if the device has units for it.
+    bf16: bool | None = None
     #: Compile the networks (CUDA only).
     compile: bool = True
     network: Network = Network()

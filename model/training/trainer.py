@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.errors import CheckpointRejected, CheckpointUnwritten, TrainingDiverged, TrainingInterrupted
+from model.networks.precision import multiplies_bf16
 from model.training.batches import Batch, Batches
 from model.training.checkpoint import read_checkpoint, write_checkpoint
 from model.training.discriminator import (
@@ -72,6 +73,7 @@ class Trainer:
             self._perceptual = PerceptualDistance(
                 Path(options.weights), stages=options.stages, dilated_from=options.dilated_from
             ).to(device)
+        self.bf16 = multiplies_bf16(device) if recipe.bf16 is None else recipe.bf16
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoint = folder / "checkpoint.pt"
@@ -299,7 +301,7 @@ class Trainer:
             raise CheckpointUnwritten(self.step, self.checkpoint, error.strerror or str(error)) from None
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:

@@ -332,3 +332,14 @@ def test_the_command_without_photos_says_what_is_missing(tmp_path: Path) -> None
     result = CliRunner().invoke(app, ["train", "ablation", str(tmp_path / "run"), "--photos", str(tmp_path)])
     assert result.exit_code == 2
     assert "no pictures" in result.output
+
+
+@pytest.mark.parametrize(
+    ("units", "asked", "taken"),
+    [({"amx_bf16": True}, None, True), ({}, None, False), ({}, True, True), ({"avx512_bf16": True}, False, False)],
+)
+def test_a_run_computes_in_bf16_where_the_processor_has_units_for_it(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, units: dict[str, bool], asked: bool | None, *, taken: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
+    assert opened(recipe_with(bf16=asked)).bf16 is taken
