@@ -22,6 +22,6 @@ def best_precision(device: torch.device, architecture: str) -> Precision:
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether ``device`` has units for bf16; without them it is slower than fp32, on CPUs 4 to 6 times."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

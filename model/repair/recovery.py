@@ -83,10 +83,10 @@ class _Agreement(NamedTuple):
 
 
 #: Of marks that are nearly white or black; of others; and of white ones that explain this much more than no mark does,
-#: in log-likelihood for each painted pixel: nothing else comes near.
+#: in log-likelihood for each painted pixel, if they fill the paint or else: nothing else comes near.
 _BOUNDS = _Agreement(residual=1.15, marked=5.2, colour=5.5, both=10.0)
 _COLOURED_BOUNDS = _Agreement(residual=1.3, marked=5.2, colour=5.5, both=7.0)
-_PLAIN_GAIN, _WIDE = 0.9, _Agreement(residual=2.5, marked=12.0, colour=10.0, both=20.0)
+_PLAIN_GAIN, _VERY_PLAIN_GAIN, _WIDE = 0.5, 0.9, _Agreement(residual=2.5, marked=12.0, colour=10.0, both=20.0)
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def is_sure(veil: Veil, *, known: bool = False) -> bool:
 def _agrees(veil: Veil) -> bool:
     """Whether the un-blended pixels are what the guess says, in brightness and in colour."""
     evidence = veil.evidence
-    if _is_white(veil) and evidence.gain > _PLAIN_GAIN:
+    if _is_white(veil) and evidence.gain > (_PLAIN_GAIN if evidence.coverage > _FILLING else _VERY_PLAIN_GAIN):
         # Its edges tell it: deep in a wide hole the guess is wrong.
         most = _WIDE
     else:
