@@ -143,8 +143,7 @@ def softened(plane: Plane, opacity: float, share: Values, below: Below) -> tuple
     """
     ground = plane.ground
     hard = (share > 0.5).astype(np.uint8)
-    square = np.ones((3, 3), np.uint8)
-    rim = (cv2.dilate(hard, square) > cv2.erode(hard, square)) & ground.inside
+    rim = edge_of(hard > 0) & ground.inside
     rows, columns = np.nonzero(rim)
     shape = hard.astype(np.float32)
     if not len(rows):
@@ -179,3 +178,9 @@ def softened(plane: Plane, opacity: float, share: Values, below: Below) -> tuple
         belief[:, rows, columns] = (belief[:, rows, columns] + chance / chance.sum(axis=0)) / 2
     shape[rim] = np.tensordot(_SHARES, belief[:, rim], 1)
     return shape, rim
+
+
+def edge_of(marked: Flags) -> Flags:
+    """``bool [H, W]``: the pixels at both sides of the mark's edge."""
+    hard, square = marked.astype(np.uint8), np.ones((3, 3), np.uint8)
+    return np.asarray(cv2.dilate(hard, square) > cv2.erode(hard, square))

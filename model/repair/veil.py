@@ -19,7 +19,7 @@ from model.repair.contrast import LEAST_MARKED, ContrastPaint, contrast_paint
 from model.repair.ground import SHALLOW_PX, Below, Ground
 from model.repair.opacity import Flags, Values, fit_paints
 from model.repair.rest import REACH_PX, guess_around, rest_of, shade_of
-from model.repair.shape import GUESS_DEPTH, Plane, marked_share, softened
+from model.repair.shape import GUESS_DEPTH, Plane, edge_of, marked_share, softened
 from model.repair.unblending import unblended, without_light
 
 #: Opacities beyond this hide the picture.
@@ -224,30 +224,34 @@ def _veil(ground: Ground, turn: Turn) -> LaidVeil:
     painted, marked = ground.painted > 0, turn.share > 0.5
     step = turn.opacity / (1 - turn.opacity) * np.abs(turn.colour - ground.marked).mean(axis=2)
     read = turn.read
-    others = painted & ~marked
-    clean, _ = unblended(ground.marked, np.float32(turn.opacity) * marked, turn.colour, edge_of(marked))
+    others, coverage = painted & ~marked, float(marked[painted].mean())
+    edge = edge_of(marked)
+    clean, _ = unblended(ground.marked, np.float32(turn.opacity) * marked, turn.colour, edge)
+    pixels = np.where(marked[..., None], clean, ground.marked)
     rest, instead, outlined = np.zeros_like(marked), ground.guess, 0.0
-    if _distance(ground, ground.marked, others, 0) * (1 - marked[painted].mean()) > _EXPLAINED:
-        rest, instead, outlined = rest_of(ground, marked, np.where(marked[..., None], clean, ground.marked))
+    if _distance(ground, ground.marked, others, 0) * (1 - coverage) > _EXPLAINED:
+        rest, instead, outlined = rest_of(ground, marked, pixels)
     beside = float(rest[painted].mean())
     strange = _enclosed(ground, others)
     if strange.any():
         rest = rest | strange
-        instead = guess_around(ground, np.where(marked[..., None], clean, ground.marked), rest | edge_of(marked))
+        instead = guess_around(ground, pixels, rest | edge)
     left = painted & (cv2.dilate(marked.astype(np.uint8), np.ones((2 * REACH_PX + 1,) * 2, np.uint8)) == 0)
     if np.count_nonzero(left) < _LEAST_PAINTED or _distance(ground, ground.marked, left, 0) < _ANOTHERS:
         left = np.zeros_like(left)
     # Deep in a hole the guess itself may be too light.
     core = cv2.erode(marked.astype(np.uint8), _SQUARE) > 0
     shade, shade_error = shade_of(ground, clean, core & ground.inside & (ground.depth < SHALLOW_PX))
+    border = painted & (ground.within < 2)
     evidence = Evidence(
         apart=abs(read.opacity - turn.opacity),
         opacity_error=read.error,
         residual=read.residual,
         gain=turn.gain,
         painted=int(np.count_nonzero(painted)),
-        coverage=float(marked[painted].mean()),
-        at_border=float(marked[painted & (ground.within < 2)].mean()),
+        coverage=coverage,
+        # Paint without a border tells nothing of it: the cautious answer.
+        at_border=float(marked[border].mean()) if border.any() else coverage,
         uncertainty=float(ground.error[marked].mean()) if marked.any() else 0.0,
         marked_distance=_distance(ground, clean, painted & marked, turn.opacity),
         colour_distance=_distance(ground, clean, painted & marked, turn.opacity, of_colour=True),
@@ -290,9 +294,3 @@ def _enclosed(ground: Ground, others: Flags) -> Flags:
     strange[at_border] = False
     found = strange[labels]
     return found if not found.any() else (cv2.dilate(found.astype(np.uint8), _SQUARE) > 0) & ground.inside
-
-
-def edge_of(marked: Flags) -> Flags:
-    """``bool [H, W]``: the pixels at both sides of the mark's edge."""
-    hard = marked.astype(np.uint8)
-    return np.asarray(cv2.dilate(hard, _SQUARE) > cv2.erode(hard, _SQUARE))
