@@ -18,9 +18,8 @@
 #define ROW_BYTES 24
 /* Bytes that a row of a patch at the right border may reach beyond the picture. */
 #define SLACK 8
-/* Matches lie at most so many pixels away in each direction. */
+/* The search draws matches at most so many pixels away in each direction. */
 #define WINDOW 32
-#define ROUNDS 3
 #define FIRST_TRIES 16
 /* Root of the weight of a known pixel and of one that the fill invented. */
 #define KNOWN 8
@@ -47,6 +46,8 @@ typedef struct {
     /* Whether a patch around the place is known and inside the picture. */
     const uint8_t *whole;
     Py_ssize_t height, width;
+    /* No match lies further away than this in either direction, in px. */
+    int limit;
 } Picture;
 
 typedef struct {
@@ -140,7 +141,7 @@ static void try_match(const Picture *picture, const Patch *patch, Py_ssize_t row
 {
     Py_ssize_t y = row + down, x = column + across;
     int32_t found;
-    if (abs(down) > WINDOW || abs(across) > WINDOW || y < 0 || x < 0 || y >= picture->height || x >= picture->width ||
+    if (abs(down) > picture->limit || abs(across) > picture->limit || y < 0 || x < 0 || y >= picture->height || x >= picture->width ||
         !picture->whole[y * picture->width + x])
         return;
     found = distance(picture, patch, y, x, *least);
@@ -179,20 +180,28 @@ static void search_place(const Picture *picture, Py_ssize_t row, Py_ssize_t colu
     }
 }
 
-/* PatchMatch (Barnes et al. 2009) at the places that are `wanted`, from the top left and from the bottom right in turns. */
-static void search(const Picture *picture, const uint8_t *wanted, int32_t *least, int16_t *matches)
+/* PatchMatch (Barnes et al. 2009) at the places that are `wanted`, from the top left and from the bottom right in turns.
+ * It begins with `seeds`, where there are some and as far as they are matches. */
+static void search(const Picture *picture, const uint8_t *wanted, const int16_t *seeds, int rounds, int32_t *least,
+                   int16_t *matches)
 {
     Py_ssize_t count = picture->height * picture->width, turn, place;
-    uint32_t round;
+    Patch patch;
+    int round;
     for (place = 0; place < count; place++) {
         least[place] = INT32_MAX;
         matches[2 * place] = matches[2 * place + 1] = NONE;
+        if (seeds == NULL || !wanted[place] || seeds[2 * place] == NONE)
+            continue;
+        take_patch(picture, place / picture->width, place % picture->width, &patch);
+        try_match(picture, &patch, place / picture->width, place % picture->width, seeds[2 * place],
+                  seeds[2 * place + 1], least + place, matches + 2 * place);
     }
-    for (round = 0; round < ROUNDS; round++)
+    for (round = 0; round < rounds; round++)
         for (turn = 0; turn < count; turn++) {
             place = round % 2 == 0 ? turn : count - 1 - turn;
             if (wanted[place])
-                search_place(picture, place / picture->width, place % picture->width, round % 2 == 0 ? -1 : 1, round,
+                search_place(picture, place / picture->width, place % picture->width, round % 2 == 0 ? -1 : 1, (uint32_t)round,
                              least, matches);
         }
 }
@@ -260,14 +269,16 @@ static int has_size(Py_ssize_t height, Py_ssize_t width)
 
 static PyObject *texture_matches(PyObject *self, PyObject *args)
 {
-    Py_buffer pixels, hole, wanted;
+    Py_buffer pixels, hole, wanted, seeds;
     Py_ssize_t height, width;
+    int limit, rounds;
     PyObject *result = NULL;
     (void)self;
-    if (!PyArg_ParseTuple(args, "y*y*y*nn", &pixels, &hole, &wanted, &height, &width))
+    if (!PyArg_ParseTuple(args, "y*y*y*z*iinn", &pixels, &hole, &wanted, &seeds, &limit, &rounds, &height, &width))
         return NULL;
     if (has_size(height, width) && fits(&pixels, height, width, 3) && fits(&hole, height, width, 1) &&
-        fits(&wanted, height, width, 1)) {
+        fits(&wanted, height, width, 1) &&
+        (seeds.buf == NULL || fits(&seeds, height, width, 2 * sizeof(int16_t)))) {
         size_t count = (size_t)(height * width);
         uint8_t *copy = malloc(3 * count + SLACK), *across = malloc(count), *whole = malloc(count);
         int32_t *least = malloc(count * sizeof *least);
@@ -277,12 +288,12 @@ static PyObject *texture_matches(PyObject *self, PyObject *args)
             PyErr_NoMemory();
         } else if (result != NULL) {
             int16_t *matches = (int16_t *)PyByteArray_AsString(result);
-            Picture picture = {copy, hole.buf, whole, height, width};
+            Picture picture = {copy, hole.buf, whole, height, width, limit};
             Py_BEGIN_ALLOW_THREADS
             memcpy(copy, pixels.buf, 3 * count);
             memset(copy + 3 * count, 0, SLACK);
             mark_whole(hole.buf, height, width, across, whole);
-            search(&picture, wanted.buf, least, matches);
+            search(&picture, wanted.buf, seeds.buf, rounds, least, matches);
             Py_END_ALLOW_THREADS
         }
         free(copy);
@@ -293,6 +304,7 @@ static PyObject *texture_matches(PyObject *self, PyObject *args)
     PyBuffer_Release(&pixels);
     PyBuffer_Release(&hole);
     PyBuffer_Release(&wanted);
+    PyBuffer_Release(&seeds);
     return result;
 }
 

@@ -1,15 +1,20 @@
-"""Copies the picture's own fine detail into the fill, which a network leaves soft.
+"""Copies the picture's own detail into the fill, which a network leaves soft.
 
 For each pixel of the hole the known patch nearby is sought that is most like its own (PatchMatch, ``_texture.c``).
 Known pixels of the patch count most, so that what lies across the hole's border decides. Above a sigma of 1 px, the
 fill's detail gives way to the mean of what the neighbours' matches bring, and more of it where they agree. Calm ground
-has no detail to copy, and deep inside a wide hole no match can be trusted: there the fill stays.
+has no detail to copy: there the fill stays.
+
+The middle of a wide hole lies far from all that is known, and the network has left more than fine detail soft there.
+So a copy of half the size gets its detail first, and this again until no hole is wide. What that brought is added to
+the fill inside, and its matches are where the search at full size begins.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -29,21 +34,64 @@ else:
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
+Matches = NDArray[np.int16]
+#: Low frequencies and detail, in parts of a level: ``uint16`` and ``int16 [h, w, 3]``.
+_Bands = tuple[NDArray[np.uint16], NDArray[np.int16]]
 
 #: The share of the fill's detail that gives way where a caller says nothing.
 DEFAULT_TEXTURE = 1.0
-#: Sigma in px above which detail is copied, and its parts of a level.
-_SIGMA_PX, _PARTS = 1.0, 16
-#: Side of the tiles in which the hole is worked on, and how far around them matches and detail are seen, in px.
-_TILE_PX, _AROUND_PX = 512, 40
-#: Depth in the hole from which on texture fades, and where it ends, in px.
-_SHALLOW_PX, _DEEP_PX = 4.0, 12.0
+#: Sigma in px above which detail is copied: at a hole's border, and inside where a coarser copy gave the rest. Parts of
+#: a level in which it is counted.
+_SIGMA_PX, _INNER_SIGMA_PX, _PARTS = 1.0, 2.0, 16
+#: How strong the detail inside is: less than copied, for none of it is known to be there.
+_INNER_GAIN = 0.9
+#: A hole of more depth is wide, in px; its inside begins at the first of the others, and is whole from the second.
+_WIDE_PX, _BORDER_PX, _INSIDE_PX = 12.0, 4.0, 8.0
+#: How far away a match lies at most, in px, where no coarser copy gave it; the side of a patch. Rounds of that search.
+_REACH_PX, _PATCH_PX, _ROUNDS = 32, 7, 3
+#: Side of the tiles in which the hole is worked on, in px. Least side of a picture that is worth a copy, and how
+#: often one is halved at most: holes of a depth of up to 512 px get matches in their middle.
+_TILE_PX, _LEAST_SIDE_PX, _HALVINGS = 512, 64, 4
 #: Detail of the known pixels nearby, in levels: below the first number nothing is copied, from the second on all.
 _CALM, _ROUGH = 0.5, 1.5
 #: Cells in which it is measured, in px; cells around one that count, and those where a mark may ring: a JPEG's blocks.
 _CELL, _NEAR_CELLS, _CALM_CELLS, _RINGING_PX = 4, 5, 11, 8
 #: Least share of known pixels among the cells for their detail to count.
 _LEAST_KNOWN = 0.02
+
+
+@dataclass(frozen=True)
+class _Coarser:
+    """Part of a copy of half the size, whose hole has got its detail."""
+
+    #: Where in the copy it lies.
+    box: Box
+    #: ``uint8 [h, w, 3]``: before, as the network left it, and after.
+    before: Pixels
+    after: Pixels
+    #: ``int16 [h, w, 2]``: rows down and columns to the right to each pixel's match; ``_NONE``: none.
+    matches: Matches
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A picture whose hole is to get detail, at its own size or a smaller one."""
+
+    #: ``uint8 [H, W, 3]``.
+    filled: Pixels
+    #: ``uint8 [H, W]``: all that is not known, and the part of it that the fill invented.
+    hole: Mask
+    invented: Mask
+    amount: float
+    coarser: _Coarser | None = None
+
+    def window(self, core: Box, halo: int) -> Box:
+        """A tile with up to ``halo`` px around it."""
+        return core.cells(1, halo=halo, height=self.hole.shape[0], width=self.hole.shape[1])
+
+
+#: What stands for no match, and for no detail.
+_NONE = np.iinfo(np.int16).min
 
 
 def textured(recovery: Recovery, hole: Mask, amount: float, soft: Mask | None = None) -> Recovery:
@@ -66,13 +114,58 @@ def with_texture(filled: Pixels, hole: Mask, amount: float, taken: Mask | None =
     invented = hole if taken is None else np.where(taken > 0, np.uint8(0), hole)
     if not IS_BUILT or amount <= 0:
         return filled, 0.0
-    result, textured = filled.copy(), 0
-    for core in _tiles(invented):
-        window = core.cells(1, halo=_AROUND_PX, height=hole.shape[0], width=hole.shape[1])
-        wanted = np.zeros((window.height, window.width), np.uint8)
-        wanted[core.within(window).slices] = invented[core.slices]
-        textured += _copy(filled[window.slices], hole[window.slices], wanted, amount, result[window.slices])
-    return result, textured / max(int(np.count_nonzero(hole)), 1)
+    level = _Level(filled, hole, invented, amount)
+    level = replace(level, coarser=_coarser(level, _HALVINGS))
+    result = filled.copy()
+    given = sum(_detail(level, core, result) for core in _tiles(invented))
+    return result, given / max(int(np.count_nonzero(hole)), 1)
+
+
+def _coarser(level: _Level, halvings: int) -> _Coarser | None:
+    """A copy of half the size of the box around all wide holes, with detail in them; ``None``: no hole is wide.
+
+    ``halvings``: how often a picture is halved at most.
+    """
+    height, width = level.hole.shape
+    if not halvings or min(height, width) < _LEAST_SIDE_PX:
+        return None
+    wide = [core for core in _tiles(level.invented) if _is_wide(level, core)]
+    if not wide:
+        return None
+    around = functools.reduce(Box.union, wide)
+    box = around.cells(2, halo=_REACH_PX + _PATCH_PX, height=-(-height // 2), width=-(-width // 2))
+    filled, hole, invented = (
+        _halved(plane[box.scaled(2).slices]) for plane in (level.filled, level.hole, level.invented)
+    )
+    half = _Level(filled, hole, invented, level.amount)
+    half = replace(half, coarser=_coarser(half, halvings - 1))
+    after, matches = half.filled.copy(), np.full((*half.hole.shape, 2), _NONE, np.int16)
+    for core in _tiles(half.invented):
+        _detail(half, core, after, matches)
+    return _Coarser(box, half.filled, after, matches)
+
+
+def _is_wide(level: _Level, core: Box) -> bool:
+    """Whether invented pixels of a tile lie deep in the hole."""
+    window = level.window(core, int(_WIDE_PX) + 1)
+    depth = _depth(level.hole[window.slices])[core.within(window).slices]
+    return bool((depth[level.invented[core.slices] > 0] > _WIDE_PX).any())
+
+
+def _depth(hole: Mask) -> Values:
+    """How far each pixel lies from the nearest known one, in px."""
+    return np.asarray(cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
+
+
+def _halved(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``plane`` at half its size; sides of odd length are rounded up. A mask is 0 where all its four pixels are."""
+    rows, columns = plane.shape[0] % 2, plane.shape[1] % 2
+    even = cv2.copyMakeBorder(plane, 0, rows, 0, columns, cv2.BORDER_REPLICATE) if rows or columns else plane
+    size = even.shape[1] // 2, even.shape[0] // 2
+    if plane.ndim == 3:
+        return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.uint8)
+    across = np.maximum(even[:, ::2], even[:, 1::2])
+    return np.maximum(across[::2], across[1::2])
 
 
 def _tiles(invented: Mask) -> Iterator[Box]:
@@ -83,45 +176,166 @@ def _tiles(invented: Mask) -> Iterator[Box]:
         yield Box(top + down, left + across, top + down + tall, left + across + wide)
 
 
-def _copy(fill: Pixels, hole: Mask, wanted: Mask, amount: float, result: Pixels) -> int:
-    """Write the wanted pixels of one window with texture into ``result``; returns how many there are."""
-    low = cv2.GaussianBlur(fill.astype(np.uint16) * np.uint16(_PARTS), (0, 0), _SIGMA_PX)
-    detail = np.subtract(fill.astype(np.int16) * np.int16(_PARTS), low, dtype=np.int16, casting="unsafe")
-    share = _share(detail, hole) * np.float32(amount)
+def _detail(level: _Level, core: Box, result: Pixels, matches: Matches | None = None) -> int:
+    """Write the invented pixels of a tile with texture into ``result``, and where it comes from into ``matches``.
+
+    Returns how many pixels got texture.
+    """
+    has_coarser = level.coarser is not None and _overlap(core, level.coarser.box.scaled(2))
+    coarser = level.coarser if has_coarser else None
+    around = level.window(core, 1)
+    seeds, reach = None, _REACH_PX
+    if coarser is not None:
+        added, near_seeds = _enlarged(coarser, around)
+        reach += int(np.abs(near_seeds, where=near_seeds != _NONE, out=np.zeros_like(near_seeds)).max())
+    window = level.window(core, reach + _PATCH_PX + 1)
+    own = core.within(window).slices
+    fill, hole = np.ascontiguousarray(level.filled[window.slices]), np.ascontiguousarray(level.hole[window.slices])
+    wanted = np.zeros(hole.shape, np.uint8)
+    wanted[own] = level.invented[core.slices]
+    inside = None
+    if coarser is not None:
+        inside = np.clip((_depth(hole)[own] - _BORDER_PX) / (_INSIDE_PX - _BORDER_PX), 0, 1)[..., None]
+        fill = fill.copy()
+        fill[own] = np.rint((fill[own] + inside * added[core.within(around).slices]).clip(0, 255))
+        result[core.slices][wanted[own] > 0] = fill[own][wanted[own] > 0]
+        seeds = np.full((*hole.shape, 2), _NONE, np.int16)
+        seeds[around.within(window).slices] = near_seeds
+    fine = _parted(fill, _SIGMA_PX, own)
+    share = _share(fine[1], hole) * np.float32(level.amount)
     flags = np.where(share > 0.01, wanted, np.uint8(0))
     if not flags.any():
         return 0
-    height, width = hole.shape
-    # Neighbours have a say: their matches are sought too.
-    near = np.asarray(cv2.dilate(flags, np.ones((3, 3), np.uint8)), np.uint8)
-    found = _texture.matches(np.ascontiguousarray(fill), np.ascontiguousarray(hole), near, height, width)
-    matches = np.frombuffer(found, np.int16).reshape(height, width, 2)
-    voted = np.frombuffer(_texture.votes(detail, matches, flags, height, width), np.int16).reshape(height, width, 3)
-    rows, columns = np.nonzero(voted[..., 0] != np.iinfo(np.int16).min)
-    before = fill[rows, columns].astype(np.float32)
-    after = (low[rows, columns] + voted[rows, columns].astype(np.float32)) / np.float32(_PARTS)
-    mixed = before + share[rows, columns][:, None] * (after - before)
-    result[rows, columns] = np.rint(mixed.clip(0, 255)).astype(np.uint8)
-    return len(rows)
+    work = _Work(fill, hole, flags, own, share[own][..., None], reach, fine, inside)
+    if seeds is None:
+        found = work.search(fill, None, _ROUNDS)
+    else:
+        # What the coarser copy's matches bring is sought, not the fill: that is smooth, and so would be its match.
+        found = work.search(fill, seeds, 0)
+        found = work.search(work.with_detail(found), found, 1)
+    if matches is not None:
+        matches[core.slices] = found[own]
+    after, has_some = work.detailed(found)
+    result[core.slices][has_some] = after[has_some]
+    return int(np.count_nonzero(has_some))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A window in which pixels get detail."""
+
+    #: ``uint8 [h, w, 3]``.
+    fill: Pixels
+    #: ``uint8 [h, w]``: what is not known, and the pixels that get detail.
+    hole: Mask
+    flags: Mask
+    #: Where in the window these lie, all of them.
+    own: tuple[slice, slice]
+    #: ``float32 [rows, columns, 1]``: how much detail each pixel there takes.
+    share: Values
+    #: How far away a match lies at most, in px.
+    reach: int
+    #: ``fill`` at ``own`` without its fine detail, and that detail of all.
+    fine: _Bands
+    #: ``float32 [rows, columns, 1]``: how far inside a wide hole each pixel lies, 0 to 1; ``None``: no hole is wide.
+    inside: Values | None
+
+    def search(self, target: Pixels, seeds: Matches | None, rounds: int) -> Matches:
+        """Matches of what ``target`` shows, sought for so many rounds; 0: the seeds that are matches."""
+        # Neighbours have a say: their matches are sought too.
+        sought = np.asarray(cv2.dilate(self.flags, np.ones((3, 3), np.uint8)), np.uint8)
+        answer = _texture.matches(target, self.hole, sought, seeds, self.reach, rounds, *self.hole.shape)
+        return np.frombuffer(answer, np.int16).reshape(*self.hole.shape, 2)
+
+    def with_detail(self, found: Matches) -> Pixels:
+        """``fill`` with the detail that matches bring."""
+        pixels = self.fill.copy()
+        after, has_some = self.detailed(found)
+        pixels[self.own][has_some] = after[has_some]
+        return pixels
+
+    def detailed(self, found: Matches) -> tuple[Pixels, NDArray[np.bool_]]:
+        """The pixels at ``own`` with the detail that matches bring, and which of them have some."""
+        after, has_some = self._voted(self.fine, found)
+        if self.inside is not None:
+            after += self.inside * (self._voted(self._coarse, found, _INNER_GAIN)[0] - after)
+        fill = self.fill[self.own]
+        mixed = fill + self.share * (after - fill)
+        return np.rint(mixed.clip(0, 255)).astype(np.uint8), has_some
+
+    def _voted(self, bands: _Bands, found: Matches, gain: float = 1.0) -> tuple[Values, NDArray[np.bool_]]:
+        """The low frequencies at ``own`` with ``gain`` times the detail that neighbours' matches bring."""
+        low, detail = bands
+        height, width = self.hole.shape
+        answer = _texture.votes(detail, found, self.flags, height, width)
+        voted = np.frombuffer(answer, np.int16).reshape(height, width, 3)[self.own]
+        after = low.astype(np.float32) + np.float32(gain) * voted.astype(np.float32)
+        return np.asarray(after / np.float32(_PARTS), np.float32), np.not_equal(voted[..., 0], _NONE)
+
+    @functools.cached_property
+    def _coarse(self) -> _Bands:
+        return _parted(self.fill, _INNER_SIGMA_PX, self.own)
+
+
+def _overlap(first: Box, second: Box) -> bool:
+    """Whether two boxes have a pixel in common."""
+    return max(first.top, second.top) < min(first.bottom, second.bottom) and max(first.left, second.left) < min(
+        first.right, second.right
+    )
+
+
+def _enlarged(coarser: _Coarser, window: Box) -> tuple[Values, Matches]:
+    """What a coarser copy brought to the pixels of a window (``float32 [h, w, 3]``), and its matches."""
+    cells, box = window.cells(2, halo=1, height=coarser.box.bottom, width=coarser.box.right), coarser.box
+    cells = Box(max(cells.top, box.top), max(cells.left, box.left), cells.bottom, cells.right)
+    own = cells.within(box).slices
+    step = cv2.subtract(coarser.after[own], coarser.before[own], dtype=cv2.CV_32F)
+    large = cv2.resize(step, (2 * cells.width, 2 * cells.height), interpolation=cv2.INTER_LINEAR)
+    offsets = np.repeat(np.repeat(coarser.matches[own], 2, axis=0), 2, axis=1)
+    place = cells.scaled(2)
+    top, left = max(place.top, window.top), max(place.left, window.left)
+    common = Box(top, left, min(place.bottom, window.bottom), min(place.right, window.right))
+    added = np.zeros((window.height, window.width, 3), np.float32)
+    seeds = np.full((window.height, window.width, 2), _NONE, np.int16)
+    added[common.within(window).slices] = large[common.within(place).slices]
+    offsets = np.where(offsets == _NONE, _NONE, 2 * offsets)[common.within(place).slices]
+    seeds[common.within(window).slices] = offsets
+    return added, seeds
+
+
+def _parted(pixels: Pixels, sigma: float, own: tuple[slice, slice]) -> _Bands:
+    """``pixels`` at ``own`` without their detail above ``sigma`` px, and the detail of all, in parts of a level."""
+    parts = pixels.astype(np.uint16) * np.uint16(_PARTS)
+    low = np.asarray(cv2.GaussianBlur(parts, (0, 0), sigma), np.uint16)
+    return low[own].copy(), np.subtract(parts, low, dtype=np.int16, casting="unsafe")
 
 
 def _share(detail: NDArray[np.int16], hole: Mask) -> Values:
-    """How much texture each pixel of a window takes, by the detail around it and its depth: ``float32 [h, w]``."""
+    """How much texture each pixel of a window takes, by the detail of what is known around it: ``float32 [h, w]``."""
     height, width = hole.shape
-    energy = cv2.transform(np.square(detail.astype(np.float32)), np.full((1, 3), 1 / (3 * _PARTS**2), np.float32))
+    weights = np.full((1, 3), 1 / (3 * _PARTS**2), np.float32)
+    energy = np.asarray(cv2.transform(np.square(detail.astype(np.float32)), weights), np.float32)
     reach = np.ones((2 * _RINGING_PX + 1,) * 2, np.uint8)
     rms = np.full((-(-height // _CELL), -(-width // _CELL)), np.inf, np.float32)
-    for beside, cells in ((hole, _NEAR_CELLS), (cv2.dilate(hole, reach), _CALM_CELLS)):
-        known = (beside == 0).astype(np.float32)
-        sums, counts = (cv2.blur(_in_cells(plane), (cells, cells)) for plane in (energy * known, known))
-        has_some = counts > _LEAST_KNOWN
-        rms[has_some] = np.minimum(rms, np.sqrt(sums / np.maximum(counts, 1e-6)))[has_some]
+    for beside, cells in ((hole, _NEAR_CELLS), (np.asarray(cv2.dilate(hole, reach), np.uint8), _CALM_CELLS)):
+        found = _known_detail(energy, beside, cells)
+        np.fmin(rms, found, out=rms)
+    while np.isinf(rms).any() and cells < max(rms.shape):
+        # Far from all that is known, what is nearest counts.
+        cells = 2 * cells + 1
+        rms = np.where(np.isinf(rms), _known_detail(energy, beside, cells), rms)
     rms[np.isinf(rms)] = 0
     rough = cv2.resize(rms, (rms.shape[1] * _CELL, rms.shape[0] * _CELL), interpolation=cv2.INTER_LINEAR)
-    depth = cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_5)
-    share = np.clip((rough[:height, :width] - _CALM) / (_ROUGH - _CALM), 0, 1)
-    share *= np.clip((_DEEP_PX - depth) / (_DEEP_PX - _SHALLOW_PX), 0, 1)
-    return np.asarray(share, np.float32)
+    return np.asarray(np.clip((rough[:height, :width] - _CALM) / (_ROUGH - _CALM), 0, 1), np.float32)
+
+
+def _known_detail(energy: Values, hole: Mask, cells: int) -> Values:
+    """Root mean square of the known pixels' detail in windows of ``cells`` cells; infinite where too few are known."""
+    known = (hole == 0).astype(np.float32)
+    sums, counts = (cv2.blur(_in_cells(plane), (cells, cells)) for plane in (energy * known, known))
+    return np.where(counts > _LEAST_KNOWN, np.sqrt(np.maximum(sums, 0) / np.maximum(counts, 1e-6)), np.inf).astype(
+        np.float32
+    )
 
 
 def _in_cells(plane: Values) -> Values:

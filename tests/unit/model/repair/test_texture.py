@@ -56,19 +56,24 @@ class Reference:
         steps = (self.levels[own] - self.levels[self.window(*other)]) * self.weights[own][..., None]
         return int(np.square(steps).sum())
 
-    def matches(self, wanted: NDArray[np.uint8]) -> Array:
+    def matches(
+        self, wanted: NDArray[np.uint8], seeds: Array | None = None, limit: int = WINDOW, rounds: int = ROUNDS
+    ) -> Array:
         found: dict[tuple[int, int], tuple[int, int]] = {}
         least: dict[tuple[int, int], int] = {}
 
         def attempt(place: tuple[int, int], down: int, across: int) -> None:
             other = place[0] + down, place[1] + across
-            if max(abs(down), abs(across)) > WINDOW or not self.is_whole(*other):
+            if max(abs(down), abs(across)) > limit or not self.is_whole(*other):
                 return
             distance = self.distance(place, other)
             if place not in least or distance < least[place]:
                 least[place], found[place] = distance, (down, across)
 
-        for turn in range(ROUNDS):
+        for row, column in np.argwhere(wanted) if seeds is not None else ():
+            if seeds[row, column, 0] != NONE:
+                attempt((int(row), int(column)), *(int(step) for step in seeds[row, column]))
+        for turn in range(rounds):
             places = [(int(row), int(column)) for row, column in np.argwhere(wanted)]
             step = 1 if turn % 2 else -1
             for row, column in places[::-step]:
@@ -115,8 +120,14 @@ def votes(detail: NDArray[np.int16], matches: Array, wanted: NDArray[np.uint8]) 
     return result
 
 
-def found_in(pixels: NDArray[np.uint8], hole: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> NDArray[np.int16]:
-    answer = _texture.matches(pixels, hole, wanted, *hole.shape)
+def found_in(
+    pixels: NDArray[np.uint8],
+    hole: NDArray[np.uint8],
+    wanted: NDArray[np.uint8],
+    seeds: NDArray[np.int16] | None = None,
+    bounds: tuple[int, int] = (WINDOW, ROUNDS),
+) -> NDArray[np.int16]:
+    answer = _texture.matches(pixels, hole, wanted, seeds, *bounds, *hole.shape)
     return np.frombuffer(answer, np.int16).reshape(*hole.shape, 2)
 
 
@@ -149,23 +160,38 @@ def test_matches_and_votes_are_those_of_the_reference(height: int, width: int, c
     assert np.abs(voted[~none] - wanted_votes[~none]).max() <= 1.01
 
 
+def test_a_search_that_begins_with_matches_is_that_of_the_reference() -> None:
+    pixels, hole = drawn(5, 24, 90, 0.005)
+    rng = np.random.default_rng(6)
+    seeds = rng.integers(-60, 60, (*hole.shape, 2)).astype(np.int16)
+    seeds[rng.random(hole.shape) < 0.2] = NONE
+    for limit, rounds in ((9, 1), (64, 0), (64, 2)):
+        expected = Reference(pixels, hole).matches(hole, seeds, limit, rounds)
+        assert np.array_equal(found_in(pixels, hole, hole, seeds, (limit, rounds)), expected)
+    assert (np.abs(expected).max(axis=2)[expected[..., 0] != NONE] > WINDOW).any()
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(1, 70),
     width=st.integers(1, 70),
     share=st.floats(0, 1),
+    seeded=st.none() | st.tuples(st.integers(0, 80), st.integers(0, 2)),
 )
 def test_every_match_of_any_shape_is_a_known_patch_of_the_window(
-    seed: int, height: int, width: int, share: float
+    seed: int, height: int, width: int, share: float, seeded: tuple[int, int] | None
 ) -> None:
     pixels, hole = drawn(seed, height, width, share**4)
-    wanted = (np.random.default_rng(seed).random(hole.shape) < 0.3).astype(np.uint8)
-    found = found_in(pixels, hole, wanted)
+    rng = np.random.default_rng(seed)
+    wanted = (rng.random(hole.shape) < 0.3).astype(np.uint8)
+    seeds = rng.choice([NONE, -32767, -30, -1, 0, 2, 40, 32767], (*hole.shape, 2)).astype(np.int16)
+    bounds = seeded or (WINDOW, ROUNDS)
+    found = found_in(pixels, hole, wanted, seeds if seeded else None, bounds)
     reference = Reference(pixels, hole)
     has_match = found[..., 0] != NONE
     assert not has_match[wanted == 0].any()
-    assert np.abs(found[has_match]).max(initial=0) <= WINDOW
+    assert np.abs(found[has_match]).max(initial=0) <= bounds[0]
     for row, column in np.argwhere(has_match):
         assert reference.is_whole(row + found[row, column, 0], column + found[row, column, 1])
     extreme = np.where(pixels > 127, np.int16(32767), np.int16(-32767))
@@ -176,13 +202,15 @@ def test_every_match_of_any_shape_is_a_known_patch_of_the_window(
 
 def test_arrays_of_other_sizes_and_matches_outside_are_refused() -> None:
     pixels, hole = drawn(0, 20, 20, 0)
+    seeds = np.zeros((19, 20, 2), np.int16)
     for arrays, size in (
-        ((pixels[1:], hole, hole), (20, 20)),
-        ((pixels, hole, hole), (20, 21)),
-        ((b"", b"", b""), (0, 9)),
+        ((pixels[1:], hole, hole, None), (20, 20)),
+        ((pixels, hole, hole, None), (20, 21)),
+        ((pixels, hole, hole, seeds), (20, 20)),
+        ((b"", b"", b"", None), (0, 9)),
     ):
         with pytest.raises(ValueError, match=r"size|side"):
-            _texture.matches(*arrays, *size)
+            _texture.matches(*arrays, WINDOW, ROUNDS, *size)
     detail, away = pixels.astype(np.int16), np.full((20, 20, 2), 19, np.int16)
     with pytest.raises(ValueError, match="outside"):
         _texture.votes(detail, away, hole, 20, 20)
@@ -266,13 +294,43 @@ def test_a_marks_ringing_is_not_copied_into_white_ground() -> None:
     assert np.array_equal(with_texture(fill, hole, 1.0)[0], fill)
 
 
-def test_the_depth_of_a_wide_hole_keeps_the_fill() -> None:
-    picture, hole = woven(), np.zeros((160, 160), np.uint8)
-    hole[40:120, 40:120] = 255
+def wide(height: int = 200, width: int = 200) -> NDArray[np.uint8]:
+    hole = np.zeros((height, width), np.uint8)
+    hole[40:-40, 40:-40] = 255
+    return hole
+
+
+def test_texture_goes_on_into_the_middle_of_a_wide_hole() -> None:
+    picture, hole = woven(200), wide()
     fill = soft(picture, hole)
-    changed = (with_texture(fill, hole, 1.0)[0] != fill).any(axis=2)
-    assert changed[42:118, 42].any()
-    assert not changed[53:107, 53:107].any()
+    result, share = with_texture(fill, hole, 1.0)
+    middle = np.s_[80:120, 80:120]
+    detail = [float(np.abs(cv2.Laplacian(one, cv2.CV_32F))[middle].mean()) for one in (picture, fill, result)]
+    assert detail[1] < 0.2 * detail[0]
+    assert detail[2] > 0.6 * detail[0]
+    assert np.array_equal(result[hole == 0], picture[hole == 0])
+    assert share > 0.99
+
+
+@pytest.mark.parametrize("size", [(199, 321), (150, 1100), (64, 90)])
+def test_wide_holes_of_any_size_change_nothing_outside_or_in_what_was_taken(size: tuple[int, int]) -> None:
+    height, width = size
+    picture, hole = np.tile(woven(200), (1, 6, 1))[:height, :width], wide(height, width)
+    hole[15:-15, 15:-15] = 255
+    taken = np.zeros_like(hole)
+    taken[:, 30:40] = 255
+    fill = soft(picture, hole)
+    result, _ = with_texture(fill, hole, 1.0, taken)
+    changed = (result != fill).any(axis=2)
+    assert not changed[(hole == 0) | (taken > 0)].any()
+    assert changed[hole > 0].mean() > 0.8
+
+
+def test_the_middle_of_a_wide_hole_in_calm_ground_keeps_its_fill() -> None:
+    picture, hole = np.full((200, 200, 3), 230, np.uint8), wide()
+    fill = picture.copy()
+    fill[hole > 0] = np.random.default_rng(4).integers(200, 256, (np.count_nonzero(hole), 3))
+    assert np.array_equal(with_texture(fill, hole, 1.0)[0], fill)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (6, 6), (200, 2), (64, 64)])
