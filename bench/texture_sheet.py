@@ -1,10 +1,10 @@
-"""A contact sheet of textures at full size under opaque text, repaired by several methods.
+"""A contact sheet of textures at full size under opaque text or wide strokes and boxes, repaired by several methods.
 
-    python -m bench.texture_sheet SHEET.jpg "knit=knit.jpg@120,90" "planks=planks.jpg@300,200" … [--migan]
+    python -m bench.texture_sheet SHEET.jpg "knit=knit.jpg@120,90" "planks=planks.jpg@300,200" … [--mark wide] [--migan]
 
 Each row is a square of a photo, cut at its own resolution with its upper left corner at the given place (left, top, in
-px); opaque text lies over it, and every method gets the marked picture and the same hole. It prints what a method loses
-in each row: PSNR in dB in the mark, and the detail that it leaves there over the original's.
+px); an opaque mark lies over it, and every method gets the marked picture and the same hole. It prints what a method
+loses in each row: PSNR in dB in the mark, and the detail that it leaves there over the original's.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from rich.table import Table
 from bench.methods import Method, classical, fetch_migan, migan
 from bench.metrics import detail_ratio, masked_psnr
 from bench.product_sheet import caption
-from bench.subjects import LIMITS, LOOKS, Pixels, file_of, marked, painted, png
+from bench.subjects import LIMITS, LOOKS, MARKS, Pixels, file_of, marked, painted, png
 from model.engine.inpainter import LaMaInpainter
 from model.repair.task import Task, read
-from model.training.masks import KINDS
 
 #: Side of a square, in px.
 SIDE = 240
@@ -46,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sheet", type=Path)
     parser.add_argument("places", nargs="+", metavar="NAME=PHOTO@LEFT,TOP")
+    parser.add_argument("--mark", choices=MARKS, default="text")
     parser.add_argument("--migan", action="store_true", help="fetch MI-GAN by npm and show it (extra `bench`)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     for number, place in enumerate(options.places):
         name, original = square(place)
         rng = np.random.default_rng((options.seed, number))
-        mask = KINDS["text"](rng, SIDE, SIDE)
+        mask = MARKS[options.mark](rng, SIDE, SIDE)
         picture, drawn = file_of(marked(original, mask, LOOK), LOOK), painted(rng, mask, LOOK)
         task: Task = read(picture, png(drawn), limits=LIMITS, max_marked_share=1)
         results = [method(task) for method in methods.values()]
