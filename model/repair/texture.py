@@ -35,7 +35,8 @@ Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float32]
 Matches = NDArray[np.int16]
-#: Low frequencies and detail, in parts of a level: ``uint16`` and ``int16 [h, w, 3]``.
+#: Low frequencies (``uint16``), of a window or of n of its pixels, and the window's detail (``int16``), in parts of a
+#: level.
 _Bands = tuple[NDArray[np.uint16], NDArray[np.int16]]
 
 #: The share of the fill's detail that gives way where a caller says nothing.
@@ -195,29 +196,34 @@ def _detail(level: _Level, core: Box, result: Pixels, matches: Matches | None = 
     wanted[own] = level.invented[core.slices]
     inside = None
     if coarser is not None:
-        inside = np.clip((_depth(hole)[own] - _BORDER_PX) / (_INSIDE_PX - _BORDER_PX), 0, 1)[..., None]
+        inside = np.clip((_depth(hole) - _BORDER_PX) / (_INSIDE_PX - _BORDER_PX), 0, 1)[..., None]
         fill = fill.copy()
-        fill[own] = np.rint((fill[own] + inside * added[core.within(around).slices]).clip(0, 255))
+        fill[own] = np.rint((fill[own] + inside[own] * added[core.within(around).slices]).clip(0, 255))
         result[core.slices][wanted[own] > 0] = fill[own][wanted[own] > 0]
         seeds = np.full((*hole.shape, 2), _NONE, np.int16)
         seeds[around.within(window).slices] = near_seeds
-    fine = _parted(fill, _SIGMA_PX, own)
-    share = _share(fine[1], hole) * np.float32(level.amount)
+    low, detail = _parted(fill, _SIGMA_PX)
+    share = _share(detail, hole) * np.float32(level.amount)
     flags = np.where(share > 0.01, wanted, np.uint8(0))
     if not flags.any():
         return 0
-    work = _Work(fill, hole, flags, own, share[own][..., None], reach, fine, inside)
+    rows, columns = np.nonzero(flags)
+    places = rows, columns
+    work = _Work(fill, hole, flags, places, share[places][:, None], reach, (low[places], detail))
+    if inside is not None:
+        low, detail = _parted(fill, _INNER_SIGMA_PX)
+        work = replace(work, inner=((low[places], detail), inside[places]))
     if seeds is None:
         found = work.search(fill, None, _ROUNDS)
     else:
         # What the coarser copy's matches bring is sought, not the fill: that is smooth, and so would be its match.
         found = work.search(fill, seeds, 0)
-        found = work.search(work.with_detail(found), found, 1)
+        target = fill.copy()
+        work.lay(found, target)
+        found = work.search(target, found, 1)
     if matches is not None:
         matches[core.slices] = found[own]
-    after, has_some = work.detailed(found)
-    result[core.slices][has_some] = after[has_some]
-    return int(np.count_nonzero(has_some))
+    return work.lay(found, result[window.slices])
 
 
 @dataclass(frozen=True)
@@ -229,16 +235,14 @@ class _Work:
     #: ``uint8 [h, w]``: what is not known, and the pixels that get detail.
     hole: Mask
     flags: Mask
-    #: Where in the window these lie, all of them.
-    own: tuple[slice, slice]
-    #: ``float32 [rows, columns, 1]``: how much detail each pixel there takes.
+    #: Rows and columns of these n pixels, and how much detail each takes: ``float32 [n, 1]``.
+    places: tuple[NDArray[np.intp], NDArray[np.intp]]
     share: Values
     #: How far away a match lies at most, in px.
     reach: int
-    #: ``fill`` at ``own`` without its fine detail, and that detail of all.
     fine: _Bands
-    #: ``float32 [rows, columns, 1]``: how far inside a wide hole each pixel lies, 0 to 1; ``None``: no hole is wide.
-    inside: Values | None
+    #: Where a hole is wide: the bands of its inside, and how far inside each pixel lies (``float32 [n, 1]``, 0 to 1).
+    inner: tuple[_Bands, Values] | None = None
 
     def search(self, target: Pixels, seeds: Matches | None, rounds: int) -> Matches:
         """Matches of what ``target`` shows, sought for so many rounds; 0: the seeds that are matches."""
@@ -247,34 +251,26 @@ class _Work:
         answer = _texture.matches(target, self.hole, sought, seeds, self.reach, rounds, *self.hole.shape)
         return np.frombuffer(answer, np.int16).reshape(*self.hole.shape, 2)
 
-    def with_detail(self, found: Matches) -> Pixels:
-        """``fill`` with the detail that matches bring."""
-        pixels = self.fill.copy()
-        after, has_some = self.detailed(found)
-        pixels[self.own][has_some] = after[has_some]
-        return pixels
-
-    def detailed(self, found: Matches) -> tuple[Pixels, NDArray[np.bool_]]:
-        """The pixels at ``own`` with the detail that matches bring, and which of them have some."""
+    def lay(self, found: Matches, pixels: Pixels) -> int:
+        """Write the detail that matches bring into a picture of the window; returns how many pixels got some."""
         after, has_some = self._voted(self.fine, found)
-        if self.inside is not None:
-            after += self.inside * (self._voted(self._coarse, found, _INNER_GAIN)[0] - after)
-        fill = self.fill[self.own]
+        if self.inner is not None:
+            bands, inside = self.inner
+            after += inside * (self._voted(bands, found, _INNER_GAIN)[0] - after)
+        fill = self.fill[self.places]
         mixed = fill + self.share * (after - fill)
-        return np.rint(mixed.clip(0, 255)).astype(np.uint8), has_some
+        rows, columns = (axis[has_some] for axis in self.places)
+        pixels[rows, columns] = np.rint(mixed[has_some].clip(0, 255))
+        return len(rows)
 
     def _voted(self, bands: _Bands, found: Matches, gain: float = 1.0) -> tuple[Values, NDArray[np.bool_]]:
-        """The low frequencies at ``own`` with ``gain`` times the detail that neighbours' matches bring."""
+        """Low frequencies with ``gain`` times the detail that neighbours' matches bring, and which pixels have some."""
         low, detail = bands
         height, width = self.hole.shape
         answer = _texture.votes(detail, found, self.flags, height, width)
-        voted = np.frombuffer(answer, np.int16).reshape(height, width, 3)[self.own]
+        voted = np.frombuffer(answer, np.int16).reshape(height, width, 3)[self.places]
         after = low.astype(np.float32) + np.float32(gain) * voted.astype(np.float32)
-        return np.asarray(after / np.float32(_PARTS), np.float32), np.not_equal(voted[..., 0], _NONE)
-
-    @functools.cached_property
-    def _coarse(self) -> _Bands:
-        return _parted(self.fill, _INNER_SIGMA_PX, self.own)
+        return np.asarray(after / np.float32(_PARTS), np.float32), np.not_equal(voted[:, 0], _NONE)
 
 
 def _overlap(first: Box, second: Box) -> bool:
@@ -303,11 +299,11 @@ def _enlarged(coarser: _Coarser, window: Box) -> tuple[Values, Matches]:
     return added, seeds
 
 
-def _parted(pixels: Pixels, sigma: float, own: tuple[slice, slice]) -> _Bands:
-    """``pixels`` at ``own`` without their detail above ``sigma`` px, and the detail of all, in parts of a level."""
+def _parted(pixels: Pixels, sigma: float) -> _Bands:
+    """``pixels`` without their detail above ``sigma`` px, and that detail, in parts of a level."""
     parts = pixels.astype(np.uint16) * np.uint16(_PARTS)
     low = np.asarray(cv2.GaussianBlur(parts, (0, 0), sigma), np.uint16)
-    return low[own].copy(), np.subtract(parts, low, dtype=np.int16, casting="unsafe")
+    return low, np.subtract(parts, low, dtype=np.int16, casting="unsafe")
 
 
 def _share(detail: NDArray[np.int16], hole: Mask) -> Values:
