@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sheet", type=Path)
     parser.add_argument("places", nargs="+", metavar="NAME=PHOTO@LEFT,TOP")
-    parser.add_argument("--mark", choices=MARKS, default="text")
+    parser.add_argument("--mark", choices=MARKS, default="text", help="what lies over the squares (default: text)")
     parser.add_argument("--migan", action="store_true", help="fetch MI-GAN by npm and show it (extra `bench`)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

@@ -40,6 +40,11 @@ class Box:
             max(self.right, other.right),
         )
 
+    def common(self, other: Box) -> Box:
+        """What both share; its area is 0 where they share nothing."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        return Box(top, left, max(min(self.bottom, other.bottom), top), max(min(self.right, other.right), left))
+
     def within(self, origin: Box) -> Box:
         """The same box, counted from the corner of ``origin``."""
         return Box(self.top - origin.top, self.left - origin.left, self.bottom - origin.top, self.right - origin.left)

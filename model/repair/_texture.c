@@ -141,8 +141,8 @@ static void try_match(const Picture *picture, const Patch *patch, Py_ssize_t row
 {
     Py_ssize_t y = row + down, x = column + across;
     int32_t found;
-    if (abs(down) > picture->limit || abs(across) > picture->limit || y < 0 || x < 0 || y >= picture->height || x >= picture->width ||
-        !picture->whole[y * picture->width + x])
+    if (abs(down) > picture->limit || abs(across) > picture->limit || y < 0 || x < 0 || y >= picture->height ||
+        x >= picture->width || !picture->whole[y * picture->width + x])
         return;
     found = distance(picture, patch, y, x, *least);
     if (found < *least) {
@@ -201,8 +201,8 @@ static void search(const Picture *picture, const uint8_t *wanted, const int16_t 
         for (turn = 0; turn < count; turn++) {
             place = round % 2 == 0 ? turn : count - 1 - turn;
             if (wanted[place])
-                search_place(picture, place / picture->width, place % picture->width, round % 2 == 0 ? -1 : 1, (uint32_t)round,
-                             least, matches);
+                search_place(picture, place / picture->width, place % picture->width, round % 2 == 0 ? -1 : 1,
+                             (uint32_t)round, least, matches);
         }
 }
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from model.box import Box
 from model.cells import extent, touched_cells
+from model.repair.ground import depth_in
 from model.repair.recovery import Recovery
 
 try:
@@ -59,6 +60,8 @@ _CALM, _ROUGH = 0.5, 1.5
 _CELL, _NEAR_CELLS, _CALM_CELLS, _RINGING_PX = 4, 5, 11, 8
 #: Least share of known pixels among the cells for their detail to count.
 _LEAST_KNOWN = 0.02
+#: What stands for no match, and for no detail.
+_NONE = np.iinfo(np.int16).min
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,10 @@ class _Level:
     hole: Mask
     invented: Mask
     amount: float
-    coarser: _Coarser | None = None
 
     def window(self, core: Box, halo: int) -> Box:
         """A tile with up to ``halo`` px around it."""
         return core.cells(1, halo=halo, height=self.hole.shape[0], width=self.hole.shape[1])
-
-
-#: What stands for no match, and for no detail.
-_NONE = np.iinfo(np.int16).min
 
 
 def textured(recovery: Recovery, hole: Mask, amount: float, soft: Mask | None = None) -> Recovery:
@@ -115,18 +113,24 @@ def with_texture(filled: Pixels, hole: Mask, amount: float, taken: Mask | None =
     invented = hole if taken is None else np.where(taken > 0, np.uint8(0), hole)
     if not IS_BUILT or amount <= 0:
         return filled, 0.0
-    level = _Level(filled, hole, invented, amount)
-    level = replace(level, coarser=_coarser(level, _HALVINGS))
-    result = filled.copy()
-    given = sum(_detail(level, core, result) for core in _tiles(invented))
+    result, given = _detailed(_Level(filled, hole, invented, amount), _HALVINGS)
     return result, given / max(int(np.count_nonzero(hole)), 1)
 
 
-def _coarser(level: _Level, halvings: int) -> _Coarser | None:
-    """A copy of half the size of the box around all wide holes, with detail in them; ``None``: no hole is wide.
+def _detailed(level: _Level, halvings: int, matches: Matches | None = None) -> tuple[Pixels, int]:
+    """The pixels of a level with texture, and how many have some.
 
-    ``halvings``: how often a picture is halved at most.
+    ``halvings``: how often a picture is halved at most. ``matches`` (``int16 [H, W, 2]``) takes where texture comes
+    from.
     """
+    coarser = _coarser(level, halvings)
+    result = level.filled.copy()
+    given = sum(_detail(level, core, coarser, result, matches) for core in _tiles(level.invented))
+    return result, given
+
+
+def _coarser(level: _Level, halvings: int) -> _Coarser | None:
+    """A copy of half the size of the box around all wide holes, with detail in them; ``None``: no hole is wide."""
     height, width = level.hole.shape
     if not halvings or min(height, width) < _LEAST_SIDE_PX:
         return None
@@ -138,24 +142,16 @@ def _coarser(level: _Level, halvings: int) -> _Coarser | None:
     filled, hole, invented = (
         _halved(plane[box.scaled(2).slices]) for plane in (level.filled, level.hole, level.invented)
     )
-    half = _Level(filled, hole, invented, level.amount)
-    half = replace(half, coarser=_coarser(half, halvings - 1))
-    after, matches = half.filled.copy(), np.full((*half.hole.shape, 2), _NONE, np.int16)
-    for core in _tiles(half.invented):
-        _detail(half, core, after, matches)
-    return _Coarser(box, half.filled, after, matches)
+    matches = np.full((*hole.shape, 2), _NONE, np.int16)
+    after, _ = _detailed(_Level(filled, hole, invented, level.amount), halvings - 1, matches)
+    return _Coarser(box, filled, after, matches)
 
 
 def _is_wide(level: _Level, core: Box) -> bool:
     """Whether invented pixels of a tile lie deep in the hole."""
     window = level.window(core, int(_WIDE_PX) + 1)
-    depth = _depth(level.hole[window.slices])[core.within(window).slices]
+    depth = depth_in(level.hole[window.slices] > 0)[core.within(window).slices]
     return bool((depth[level.invented[core.slices] > 0] > _WIDE_PX).any())
-
-
-def _depth(hole: Mask) -> Values:
-    """How far each pixel lies from the nearest known one, in px."""
-    return np.asarray(cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
 
 
 def _halved(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -177,31 +173,26 @@ def _tiles(invented: Mask) -> Iterator[Box]:
         yield Box(top + down, left + across, top + down + tall, left + across + wide)
 
 
-def _detail(level: _Level, core: Box, result: Pixels, matches: Matches | None = None) -> int:
+def _detail(level: _Level, core: Box, coarser: _Coarser | None, result: Pixels, matches: Matches | None) -> int:
     """Write the invented pixels of a tile with texture into ``result``, and where it comes from into ``matches``.
 
     Returns how many pixels got texture.
     """
-    has_coarser = level.coarser is not None and _overlap(core, level.coarser.box.scaled(2))
-    coarser = level.coarser if has_coarser else None
-    around = level.window(core, 1)
-    seeds, reach = None, _REACH_PX
+    if coarser is not None and not core.common(coarser.box.scaled(2)).area:
+        coarser = None
+    around, reach = level.window(core, 1), _REACH_PX
     if coarser is not None:
         added, near_seeds = _enlarged(coarser, around)
         reach += int(np.abs(near_seeds, where=near_seeds != _NONE, out=np.zeros_like(near_seeds)).max())
     window = level.window(core, reach + _PATCH_PX + 1)
     own = core.within(window).slices
-    fill, hole = np.ascontiguousarray(level.filled[window.slices]), np.ascontiguousarray(level.hole[window.slices])
+    fill, hole = level.filled[window.slices].copy(), level.hole[window.slices].copy()
     wanted = np.zeros(hole.shape, np.uint8)
     wanted[own] = level.invented[core.slices]
-    inside = None
     if coarser is not None:
-        inside = np.clip((_depth(hole) - _BORDER_PX) / (_INSIDE_PX - _BORDER_PX), 0, 1)[..., None]
-        fill = fill.copy()
+        inside = np.clip((depth_in(hole > 0) - _BORDER_PX) / (_INSIDE_PX - _BORDER_PX), 0, 1)[..., None]
         fill[own] = np.rint((fill[own] + inside[own] * added[core.within(around).slices]).clip(0, 255))
-        result[core.slices][wanted[own] > 0] = fill[own][wanted[own] > 0]
-        seeds = np.full((*hole.shape, 2), _NONE, np.int16)
-        seeds[around.within(window).slices] = near_seeds
+        result[window.slices][wanted > 0] = fill[wanted > 0]
     low, detail = _parted(fill, _SIGMA_PX)
     share = _share(detail, hole) * np.float32(level.amount)
     flags = np.where(share > 0.01, wanted, np.uint8(0))
@@ -210,12 +201,13 @@ def _detail(level: _Level, core: Box, result: Pixels, matches: Matches | None = 
     rows, columns = np.nonzero(flags)
     places = rows, columns
     work = _Work(fill, hole, flags, places, share[places][:, None], reach, (low[places], detail))
-    if inside is not None:
-        low, detail = _parted(fill, _INNER_SIGMA_PX)
-        work = replace(work, inner=((low[places], detail), inside[places]))
-    if seeds is None:
+    if coarser is None:
         found = work.search(fill, None, _ROUNDS)
     else:
+        low, detail = _parted(fill, _INNER_SIGMA_PX)
+        work = replace(work, inner=((low[places], detail), inside[places]))
+        seeds = np.full((*hole.shape, 2), _NONE, np.int16)
+        seeds[around.within(window).slices] = near_seeds
         # What the coarser copy's matches bring is sought, not the fill: that is smooth, and so would be its match.
         found = work.search(fill, seeds, 0)
         target = fill.copy()
@@ -246,10 +238,13 @@ class _Work:
 
     def search(self, target: Pixels, seeds: Matches | None, rounds: int) -> Matches:
         """Matches of what ``target`` shows, sought for so many rounds; 0: the seeds that are matches."""
-        # Neighbours have a say: their matches are sought too.
-        sought = np.asarray(cv2.dilate(self.flags, np.ones((3, 3), np.uint8)), np.uint8)
-        answer = _texture.matches(target, self.hole, sought, seeds, self.reach, rounds, *self.hole.shape)
+        answer = _texture.matches(target, self.hole, self._sought, seeds, self.reach, rounds, *self.hole.shape)
         return np.frombuffer(answer, np.int16).reshape(*self.hole.shape, 2)
+
+    @functools.cached_property
+    def _sought(self) -> Mask:
+        """The flagged pixels and their neighbours, which have a say."""
+        return np.asarray(cv2.dilate(self.flags, np.ones((3, 3), np.uint8)), np.uint8)
 
     def lay(self, found: Matches, pixels: Pixels) -> int:
         """Write the detail that matches bring into a picture of the window; returns how many pixels got some."""
@@ -273,29 +268,20 @@ class _Work:
         return np.asarray(after / np.float32(_PARTS), np.float32), np.not_equal(voted[:, 0], _NONE)
 
 
-def _overlap(first: Box, second: Box) -> bool:
-    """Whether two boxes have a pixel in common."""
-    return max(first.top, second.top) < min(first.bottom, second.bottom) and max(first.left, second.left) < min(
-        first.right, second.right
-    )
-
-
 def _enlarged(coarser: _Coarser, window: Box) -> tuple[Values, Matches]:
     """What a coarser copy brought to the pixels of a window (``float32 [h, w, 3]``), and its matches."""
-    cells, box = window.cells(2, halo=1, height=coarser.box.bottom, width=coarser.box.right), coarser.box
-    cells = Box(max(cells.top, box.top), max(cells.left, box.left), cells.bottom, cells.right)
-    own = cells.within(box).slices
+    box = coarser.box
+    cells = window.cells(2, halo=1, height=box.bottom, width=box.right).common(box)
+    own, place = cells.within(box).slices, cells.scaled(2)
     step = cv2.subtract(coarser.after[own], coarser.before[own], dtype=cv2.CV_32F)
-    large = cv2.resize(step, (2 * cells.width, 2 * cells.height), interpolation=cv2.INTER_LINEAR)
+    large = cv2.resize(step, (place.width, place.height), interpolation=cv2.INTER_LINEAR)
     offsets = np.repeat(np.repeat(coarser.matches[own], 2, axis=0), 2, axis=1)
-    place = cells.scaled(2)
-    top, left = max(place.top, window.top), max(place.left, window.left)
-    common = Box(top, left, min(place.bottom, window.bottom), min(place.right, window.right))
+    common = place.common(window)
+    source, target = common.within(place).slices, common.within(window).slices
     added = np.zeros((window.height, window.width, 3), np.float32)
+    added[target] = large[source]
     seeds = np.full((window.height, window.width, 2), _NONE, np.int16)
-    added[common.within(window).slices] = large[common.within(place).slices]
-    offsets = np.where(offsets == _NONE, _NONE, 2 * offsets)[common.within(place).slices]
-    seeds[common.within(window).slices] = offsets
+    seeds[target] = np.where(offsets == _NONE, _NONE, 2 * offsets)[source]
     return added, seeds
 
 
@@ -313,25 +299,24 @@ def _share(detail: NDArray[np.int16], hole: Mask) -> Values:
     energy = np.asarray(cv2.transform(np.square(detail.astype(np.float32)), weights), np.float32)
     reach = np.ones((2 * _RINGING_PX + 1,) * 2, np.uint8)
     rms = np.full((-(-height // _CELL), -(-width // _CELL)), np.inf, np.float32)
-    for beside, cells in ((hole, _NEAR_CELLS), (np.asarray(cv2.dilate(hole, reach), np.uint8), _CALM_CELLS)):
-        found = _known_detail(energy, beside, cells)
-        np.fmin(rms, found, out=rms)
+    for beside, cells in ((hole, _NEAR_CELLS), (cv2.dilate(hole, reach), _CALM_CELLS)):
+        known = np.equal(beside, 0).astype(np.float32)
+        energies, counts = _in_cells(energy * known), _in_cells(known)
+        np.fmin(rms, _root_mean(energies, counts, cells), out=rms)
     while np.isinf(rms).any() and cells < max(rms.shape):
         # Far from all that is known, what is nearest counts.
         cells = 2 * cells + 1
-        rms = np.where(np.isinf(rms), _known_detail(energy, beside, cells), rms)
+        rms = np.where(np.isinf(rms), _root_mean(energies, counts, cells), rms)
     rms[np.isinf(rms)] = 0
     rough = cv2.resize(rms, (rms.shape[1] * _CELL, rms.shape[0] * _CELL), interpolation=cv2.INTER_LINEAR)
     return np.asarray(np.clip((rough[:height, :width] - _CALM) / (_ROUGH - _CALM), 0, 1), np.float32)
 
 
-def _known_detail(energy: Values, hole: Mask, cells: int) -> Values:
-    """Root mean square of the known pixels' detail in windows of ``cells`` cells; infinite where too few are known."""
-    known = (hole == 0).astype(np.float32)
-    sums, counts = (cv2.blur(_in_cells(plane), (cells, cells)) for plane in (energy * known, known))
-    return np.where(counts > _LEAST_KNOWN, np.sqrt(np.maximum(sums, 0) / np.maximum(counts, 1e-6)), np.inf).astype(
-        np.float32
-    )
+def _root_mean(energies: Values, counts: Values, cells: int) -> Values:
+    """Root mean square of known pixels in windows of ``cells`` cells; infinite where too few are known."""
+    sums, known = (cv2.blur(plane, (cells, cells)) for plane in (energies, counts))
+    means = np.maximum(sums, 0) / np.maximum(known, 1e-6)
+    return np.asarray(np.where(known > _LEAST_KNOWN, np.sqrt(means), np.inf), np.float32)
 
 
 def _in_cells(plane: Values) -> Values:
